@@ -1,0 +1,103 @@
+"""One recorded training job per attempt, although Vertex AI can neither make creating one idempotent nor fence it.
+
+claim ─► list by label ─► adopt the oldest, else create ─► job-<attempt> ─► read back ─► another's? cancel mine
+"""
+
+from window_closing import bind, close
+
+from shared.envelope import Envelope
+from shared.events import Notification, TrainingFailed, TrainingRequested
+from shared.ids import RunId, run_parts
+from shared.ledger import Outcome, Record, run_key, window_key
+from shared.settings import Settings
+from shared.step import Events, Step
+from shared.vertex import Job, JobOrder
+from shared.windows import sweep
+
+
+def launch(event: TrainingRequested, step: Step) -> Events:
+    """Closes the window that the request names and has its first job made; does nothing before its time."""
+    said: list[Envelope] = []
+    window = event.window
+    if window is None:
+        bound = bind(event, step)
+        said, window = list(bound.events), bound.data["window"]
+    closed = close(event, window, step) if window is not None else None
+    if closed is None or window is None:
+        return said
+    sweep(step.ledger, event.model, window)
+    _start(closed, 1, step)
+    return [*said, *closed.events]
+
+
+def try_again(event: TrainingFailed, step: Step) -> Events:
+    """Records that an attempt failed, then has the next one made or ends the run."""
+    job = step.ledger.require(run_key(event.run, f"job-{event.attempt}"))
+    if job.data["job"].rsplit("/", 1)[-1] != event.job.rsplit("/", 1)[-1]:
+        return ()
+    if step.ledger.find(run_key(event.run, "decision")) is not None:
+        return ()
+    model, window = run_parts(event.run)
+    opened = step.ledger.require(window_key(model, window))
+    attempts = Settings.model_validate(opened.data["settings"]).training.attempts
+    last = event.permanent or event.attempt >= attempts
+    failed = step.ledger.once(
+        run_key(event.run, f"failed-{event.attempt}"), lambda: Outcome({"reason": event.reason, "last": last})
+    )
+    if not failed.data["last"]:
+        _start(opened, event.attempt + 1, step)
+        return ()
+    return step.ledger.once(run_key(event.run, "end"), lambda: _given_up(event)).events
+
+
+def _given_up(event: TrainingFailed) -> Outcome:
+    reasons = (f"attempt {event.attempt}: {event.reason}",)
+    notice = Notification(
+        model=event.model, run=event.run, severity="error", title=f"{event.model}: training failed", why=reasons
+    )
+    data = {"outcome": "failed", "by": "training", "reasons": list(reasons), "set_aside": event.permanent}
+    return Outcome(data, (notice,))
+
+
+def _start(opened: Record, attempt: int, step: Step) -> None:
+    run = RunId(opened.data["run"])
+    key = run_key(run, f"job-{attempt}")
+    if step.ledger.find(key) is not None:
+        return
+    order = _order(opened, attempt, step)
+    step.ledger.claim(key, step.cloud.environment.lease_seconds)
+    visible = step.cloud.vertex.jobs(order.labels)
+    job = visible[0] if visible else step.cloud.vertex.create_job(order)
+    recorded = step.ledger.once(key, lambda: _made(job, attempt, order))
+    if recorded.data["job"] != job.name and not job.ended:
+        step.cloud.vertex.cancel_job(job.name)
+
+
+def _made(job: Job, attempt: int, order: JobOrder) -> Outcome:
+    return Outcome({"job": job.name, "attempt": attempt, "output": order.output})
+
+
+def _order(opened: Record, attempt: int, step: Step) -> JobOrder:
+    run, environment = RunId(opened.data["run"]), step.cloud.environment
+    model, _ = run_parts(run)
+    training = Settings.model_validate(opened.data["settings"]).training
+    return JobOrder(
+        display_name=f"serin-{run}-{attempt}",
+        labels={"managed-by": "serin", "serin-model": model, "serin-run": run, "serin-attempt": str(attempt)},
+        image=environment.training_image,
+        variables={
+            "SERIN_RUN": run,
+            "SERIN_ATTEMPT": str(attempt),
+            "GOOGLE_CLOUD_PROJECT": environment.project,
+            "SERIN_REGION": environment.region,
+            "SERIN_DATA_BUCKET": environment.data_bucket,
+            "SERIN_STATE_BUCKET": environment.state_bucket,
+            "SERIN_ARTEFACTS_BUCKET": environment.artefacts_bucket,
+        },
+        output=f"gs://{environment.artefacts_bucket}/{model}/{run}/{attempt}",
+        machine_type=training.machine_type,
+        accelerator_type=training.accelerator_type,
+        accelerator_count=training.accelerator_count,
+        timeout_seconds=training.timeout_seconds,
+        service_account=environment.training_service_account,
+    )

@@ -1,0 +1,79 @@
+"""The only place where a window is closed: the create of its record opens the run and says what it trains on."""
+
+from typing import Any
+
+from shared import rollouts, settings
+from shared.events import Notification, TrainingRequested
+from shared.ids import ModelName, run_id
+from shared.ledger import Outcome, Record, rollout_key, run_key, window_key
+from shared.step import Step
+from shared.windows import last_window, sweep, waiting_uploads
+
+
+def bind(event: TrainingRequested, step: Step) -> Record:
+    """The window that a request without one means: fixed at its first delivery, refused when no rows wait."""
+
+    def bound() -> Outcome:
+        window = last_window(step.ledger, event.model) + 1
+        if waiting_uploads(step.ledger, event.model, window):
+            return Outcome({"window": window})
+        title = f"{event.model}: nothing to train on"
+        why = "no new rows wait, and a challenger is judged on rows that nobody has trained on"
+        notice = Notification(model=event.model, severity="warning", title=title, why=(why,), next="drop data first")
+        return Outcome({"window": None}, (notice,))
+
+    return step.ledger.once(f"requests/{event.model}/{event.request}", bound)
+
+
+def close(event: TrainingRequested, window: int, step: Step) -> Record | None:
+    """The record of a closed window, closing it if the run before has ended; None if it has not, or nothing waits."""
+    standing = step.ledger.find(window_key(event.model, window))
+    if standing is not None:
+        return standing
+    if window > 1 and step.ledger.find(run_key(run_id(event.model, window - 1), "end")) is None:
+        return None
+    sweep(step.ledger, event.model, window - 1)
+    if not waiting_uploads(step.ledger, event.model, window):
+        return None
+    return step.ledger.record(window_key(event.model, window), _contents(event, window, step))
+
+
+def _contents(event: TrainingRequested, window: int, step: Step) -> Outcome:
+    model = event.model
+    generation, wanted = settings.required(step.ledger, step.cloud.data, model)
+    champion = rollouts.production(step.ledger, model)
+    uploads = waiting_uploads(step.ledger, model, window)
+    data: dict[str, Any] = {
+        "run": run_id(model, window),
+        "request": event.model_dump(mode="json", include={"reason", "by", "because", "rows", "request"}),
+        "uploads": [upload.to_json() for upload in uploads],
+        "rows": sum(upload.rows for upload in uploads),
+        "earlier": _earlier(model, window, step),
+        "champion": champion.to_json() if champion else None,
+        "settings_generation": generation,
+        "settings": wanted.model_dump(mode="json"),
+        "schema": step.ledger.require(f"schemas/{model}").data["columns"],
+    }
+    title = f"{model}: training on {data['rows']} new rows"
+    return Outcome(data, (Notification(model=model, run=run_id(model, window), title=title),))
+
+
+def _earlier(model: ModelName, window: int, step: Step) -> list[dict[str, Any]]:
+    """The uploads of the windows before, without those that were set aside."""
+    earlier = []
+    for number in range(1, window):
+        if not _set_aside(model, number, step):
+            earlier += step.ledger.require(window_key(model, number)).data["uploads"]
+    return earlier
+
+
+def _set_aside(model: ModelName, window: int, step: Step) -> bool:
+    run = run_id(model, window)
+    end = step.ledger.find(run_key(run, "end"))
+    if end is not None and end.data.get("set_aside"):
+        return True
+    rollout = step.ledger.find(run_key(run, "rollout"))
+    if rollout is None:
+        return False
+    verdict = step.ledger.find(rollout_key(model, rollout.data["rollout"], "verdict"))
+    return verdict is not None and bool(verdict.data.get("set_aside"))

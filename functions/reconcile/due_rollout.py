@@ -1,0 +1,57 @@
+"""What a model's newest rollout still waits for."""
+
+from collections.abc import Iterator
+
+from shared.envelope import Envelope
+from shared.events import RollbackRequested, TrafficRequested, TrafficShifted
+from shared.ids import ModelName
+from shared.ledger import Record
+from shared.rollouts import Rollout, newest, production_endpoint
+from shared.step import Step
+
+
+def of_rollout(model: ModelName, step: Step) -> Iterator[Envelope]:
+    """The event that the rollout's furthest step was started by, or the one that restores the desired split."""
+    rollout = newest(step.ledger, model)
+    if rollout is None:
+        return
+    endpoint = step.cloud.vertex.endpoint(production_endpoint(model))
+    deployed = set(endpoint.deployed) if endpoint else set()
+    if rollout.end is not None:
+        yield from _of_ended(rollout, deployed)
+    elif rollout.decision == "rollback":
+        yield _leave(rollout, step)
+    elif rollout.ordered:
+        desired = rollout.desired_split()
+        astray = endpoint is not None and dict(endpoint.split) != desired
+        yield from _of_steps(rollout, astray)
+
+
+def _of_steps(rollout: Rollout, astray: bool) -> Iterator[Envelope]:
+    if astray or len(rollout.ordered) > len(rollout.shifted):
+        yield from _said(rollout.ordered[-1], TrafficRequested)
+    else:
+        yield from _said(rollout.shifted[-1], TrafficShifted)
+
+
+def _of_ended(rollout: Rollout, deployed: set[str]) -> Iterator[Envelope]:
+    """A deployment that the end left behind: the base after a promotion, the candidate after a rollback."""
+    assert rollout.end is not None
+    if rollout.decision == "promote" and rollout.base and rollout.base.id in deployed:
+        yield from (event for event in rollout.end.events if event.topic == "retirement-due")
+    if rollout.decision == "rollback" and rollout.candidate.id in deployed:
+        yield from (event for event in rollout.end.events if event.topic == "retirement-due")
+
+
+def _leave(rollout: Rollout, step: Step) -> Envelope:
+    assert rollout.verdict is not None
+    data = rollout.verdict.data
+    event = RollbackRequested(
+        model=rollout.model, rollout=rollout.number, by=data["by"], because=data["because"],
+        set_aside=bool(data.get("set_aside")), numbers=data.get("numbers") or {},
+    )  # fmt: skip
+    return step.ledger.envelope(event, f"{rollout.verdict.key}/resume")
+
+
+def _said(record: Record, kind: type) -> list[Envelope]:
+    return [envelope for envelope in record.events if isinstance(envelope.payload, kind)]

@@ -1,0 +1,65 @@
+"""What is due, for every model: level-triggered, from what stands in the ledger and what Vertex AI says.
+
+A step that still waits is given the very event that started it once more, as the ledger holds it: a lost event, an operation that
+has ended and a crash in between are then one and the same case, and the step's own function is the only one that does its work.
+"""
+
+from collections.abc import Iterator
+
+from due_rollout import of_rollout
+from due_run import of_run, strays
+from due_uploads import of_uploads
+
+from shared.envelope import Envelope
+from shared.events import TrainingRequested
+from shared.foreign import ClockTicked
+from shared.ids import ModelName, run_id
+from shared.ledger import pending_prefix, run_key, window_key
+from shared.settings import current
+from shared.step import Events, Step
+from shared.windows import last_window, names, waiting_rows, waiting_uploads
+
+
+def look(_tick: ClockTicked, step: Step) -> Events:
+    """Every event that is due now."""
+    strays(step)
+    due: list[Envelope] = []
+    for folder in step.ledger.store.folders("settings/"):
+        model = ModelName(folder)
+        due += [*_of_model(model, step)]
+    of_uploads(step)
+    return due
+
+
+def _of_model(model: ModelName, step: Step) -> Iterator[Envelope]:
+    window = last_window(step.ledger, model)
+    ended = window == 0 or step.ledger.find(run_key(run_id(model, window), "end")) is not None
+    if window and not ended:
+        yield from of_run(model, window, step)
+    if window and _late_markers(model, window, step):
+        yield _request(model, window, "threshold", 0, step)
+    yield from of_rollout(model, step)
+    if ended:
+        yield from _threshold(model, window + 1, step)
+
+
+def _late_markers(model: ModelName, window: int, step: Step) -> bool:
+    closed = step.ledger.require(window_key(model, window))
+    listed = len(closed.data["uploads"])
+    if len(step.ledger.entries(pending_prefix(model, window))) == listed:
+        return False
+    late = [upload for upload in waiting_uploads(step.ledger, model, window) if not names(closed, upload.id)]
+    ahead = {entry.key.rsplit("/", 1)[-1] for entry in step.ledger.entries(pending_prefix(model, window + 1))}
+    return any(upload.id not in ahead for upload in late)
+
+
+def _threshold(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
+    rows = waiting_rows(step.ledger, model, window)
+    found = current(step.ledger, step.cloud.data, model) if rows else None
+    if found is not None and rows >= found[1].threshold.at_least:
+        yield _request(model, window, "threshold", rows, step)
+
+
+def _request(model: ModelName, window: int, reason: str, rows: int, step: Step) -> Envelope:
+    asked = TrainingRequested(model=model, reason=reason, window=window, rows=rows)  # type: ignore[arg-type]
+    return step.ledger.envelope(asked, f"windows/{model}/{window:06d}/{reason}")

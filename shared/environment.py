@@ -1,0 +1,177 @@
+"""The composition root: the one place that reads the environment and builds the clients of Google Cloud.
+
+The same names are read everywhere; only their values differ between a laptop and Google Cloud:
+
+    GOOGLE_CLOUD_PROJECT  SERIN_REGION  SERIN_DATA_BUCKET  SERIN_STATE_BUCKET  SERIN_ARTEFACTS_BUCKET
+    SERIN_TRAINING_IMAGE  SERIN_SERVING_IMAGE  SERIN_TRAINING_SERVICE_ACCOUNT  SERIN_NOTIFY_URLS
+    SERIN_LEASE_SECONDS   (a claim whose holder is silent for longer is taken over)
+    SERIN_SWEEP_SECONDS   (how often reconcile looks for uploads that were never announced)
+    PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT       (set only where the services are local)
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from shared.bus import Bus, CloudBus
+from shared.door import Door, open_door
+from shared.errors import BadInput
+from shared.store import CloudStore, Store
+
+if TYPE_CHECKING:
+    from shared.vertex import Vertex
+
+_REQUIRED = ("GOOGLE_CLOUD_PROJECT", "SERIN_DATA_BUCKET", "SERIN_STATE_BUCKET", "SERIN_ARTEFACTS_BUCKET")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The settings of an installation, checked."""
+
+    project: str
+    region: str
+    data_bucket: str
+    state_bucket: str
+    artefacts_bucket: str
+    training_image: str
+    serving_image: str
+    lease_seconds: float
+    sweep_seconds: float
+    training_service_account: str | None
+    vertex_endpoint: str | None
+    storage_endpoint: str | None
+    notify_urls: tuple[str, ...]
+
+
+def read_environment(variables: Mapping[str, str]) -> Environment:
+    """The settings that the variables name; raises BadInput with everything that is missing or wrong."""
+    reasons = [f"{name} is not set" for name in _REQUIRED if not variables.get(name)]
+    lease, wrong_lease = _seconds(variables, "SERIN_LEASE_SECONDS", "60")
+    sweep, wrong_sweep = _seconds(variables, "SERIN_SWEEP_SECONDS", "3600")
+    if reasons + wrong_lease + wrong_sweep:
+        raise BadInput("environment", reasons + wrong_lease + wrong_sweep)
+    return Environment(
+        project=variables["GOOGLE_CLOUD_PROJECT"],
+        region=variables.get("SERIN_REGION") or "us-central1",
+        data_bucket=variables["SERIN_DATA_BUCKET"],
+        state_bucket=variables["SERIN_STATE_BUCKET"],
+        artefacts_bucket=variables["SERIN_ARTEFACTS_BUCKET"],
+        training_image=variables.get("SERIN_TRAINING_IMAGE", ""),
+        serving_image=variables.get("SERIN_SERVING_IMAGE", ""),
+        lease_seconds=lease,
+        sweep_seconds=sweep,
+        training_service_account=variables.get("SERIN_TRAINING_SERVICE_ACCOUNT") or None,
+        vertex_endpoint=variables.get("SERIN_VERTEX_ENDPOINT") or None,
+        storage_endpoint=variables.get("STORAGE_EMULATOR_HOST") or None,
+        notify_urls=tuple(variables.get("SERIN_NOTIFY_URLS", "").split()),
+    )
+
+
+class Cloud(Protocol):
+    """Everything of the outside world that the project touches."""
+
+    @property
+    def environment(self) -> Environment: ...
+    @property
+    def data(self) -> Store: ...
+    @property
+    def state(self) -> Store: ...
+    @property
+    def artefacts(self) -> Store: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def vertex(self) -> "Vertex": ...
+    def now(self) -> datetime: ...
+    def token(self) -> str: ...
+
+
+class GoogleCloud:
+    """Google's own clients, built when they are first needed: importing them is most of a cold start."""
+
+    def __init__(self, environment: Environment, door: Door = open_door) -> None:
+        self.environment = environment
+        self._door = door
+
+    @cached_property
+    def _storage(self) -> Any:
+        # The client would ask for each bucket's metadata in the background, which needs a permission nobody has here.
+        os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+        from google.cloud import storage
+
+        return storage.Client(project=self.environment.project)
+
+    @cached_property
+    def data(self) -> Store:
+        return CloudStore(self._storage, self.environment.data_bucket, self._door)
+
+    @cached_property
+    def state(self) -> Store:
+        return CloudStore(self._storage, self.environment.state_bucket, self._door)
+
+    @cached_property
+    def artefacts(self) -> Store:
+        return CloudStore(self._storage, self.environment.artefacts_bucket, self._door)
+
+    @cached_property
+    def bus(self) -> Bus:
+        from google.cloud import pubsub_v1
+
+        # One message at a time: an event is waited for, so a batch would only add its delay.
+        client = pubsub_v1.PublisherClient(batch_settings=pubsub_v1.types.BatchSettings(max_messages=1))
+        return CloudBus(client, self.environment.project, self._door)
+
+    @cached_property
+    def vertex(self) -> "Vertex":
+        from shared.vertex import CloudVertex
+
+        return CloudVertex(self.environment, self._door)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def token(self) -> str:
+        return secrets.token_hex(8)
+
+
+def loopback(endpoint: str) -> bool:
+    """Whether an endpoint is on this machine: the only place where anonymous credentials are used."""
+    return urlsplit(endpoint).hostname in _LOOPBACK
+
+
+_in_use: ContextVar[Cloud | None] = ContextVar("cloud in use", default=None)
+
+
+def open_cloud() -> Cloud:
+    """The outside world as the environment describes it, or the one that `using` has put in its place."""
+    return _in_use.get() or _from_environment()
+
+
+@contextmanager
+def using(cloud: Cloud) -> Iterator[None]:
+    """Puts another world in place of the environment's, for what runs inside the block."""
+    before = _in_use.set(cloud)
+    try:
+        yield
+    finally:
+        _in_use.reset(before)
+
+
+@cache
+def _from_environment() -> Cloud:
+    return GoogleCloud(read_environment(os.environ))
+
+
+def _seconds(variables: Mapping[str, str], name: str, default: str) -> tuple[float, list[str]]:
+    try:
+        return float(variables.get(name) or default), []
+    except ValueError:
+        return 0.0, [f"{name} is not a number of seconds"]

@@ -1,0 +1,31 @@
+"""The identifiers that travel between functions, and how one is derived from another."""
+
+import hashlib
+import re
+from typing import NewType
+
+ModelName = NewType("ModelName", str)
+RunId = NewType("RunId", str)
+UploadId = NewType("UploadId", str)
+
+# Short enough for labels (63), endpoint ids and topic ids that carry it as a part.
+MODEL_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_RUN = re.compile(r"([a-z][a-z0-9-]{0,39})-([0-9]{6})")
+
+
+def run_id(model: ModelName, window: int) -> RunId:
+    """The run that closing this window opens: `digits-000002`."""
+    return RunId(f"{model}-{window:06d}")
+
+
+def run_parts(run: RunId) -> tuple[ModelName, int]:
+    """The model and the window number of a run; ValueError if it is no run's name."""
+    match = _RUN.fullmatch(run)
+    if match is None:
+        raise ValueError("a run is named <model>-<six digits>")
+    return ModelName(match[1]), int(match[2])
+
+
+def upload_id(bucket: str, name: str, generation: int) -> UploadId:
+    """One name per uploaded generation, safe as a part of a key whatever the object is called."""
+    return UploadId(hashlib.sha256(f"{bucket}\0{name}\0{generation}".encode()).hexdigest()[:20])

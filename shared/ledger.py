@@ -1,0 +1,175 @@
+"""The ledger: what happened, as create-only records in a bucket. Nothing is overwritten, so the history is the state.
+
+once(key, compute)      stands? ─ yes ─► what stands
+                          └ no ─► compute ─► create ─┬ created ─► ours
+                                                     └ taken ───► what stands (ours too, if only the reply was lost)
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.envelope import Envelope, from_json
+from shared.errors import NotYet
+from shared.events import Event
+from shared.ids import ModelName, RunId, run_parts
+from shared.store import Entry, Store
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step decided: the facts to record and the events that follow from them."""
+
+    data: Json
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """One committed fact. `owner` tells whose create it was; `at` is the writer's clock, for people to read."""
+
+    key: str
+    owner: str
+    at: datetime
+    by: str
+    data: Json
+    events: tuple[Envelope, ...]
+
+
+@dataclass(frozen=True)
+class Author:
+    """In whose name records are made: the function, the event it handles, and where ids and times come from."""
+
+    name: str
+    cause: str | None
+    traceparent: str | None
+    now: Callable[[], datetime]
+    token: Callable[[], str]
+
+
+class Ledger:
+    """The state bucket, as its author sees it."""
+
+    def __init__(self, store: Store, author: Author) -> None:
+        self.store = store
+        self.author = author
+
+    def find(self, key: str) -> Record | None:
+        """The record under a key, or None."""
+        body = self.store.read(key)
+        return None if body is None else _decoded(key, body)
+
+    def require(self, key: str) -> Record:
+        """The record under a key; NotYet if it does not stand."""
+        record = self.find(key)
+        if record is None:
+            raise NotYet(key)
+        return record
+
+    def once(self, key: str, compute: Callable[[], Outcome], metadata: Mapping[str, str] | None = None) -> Record:
+        """The one record under this key: what stands, or else what `compute` says, whoever creates it first."""
+        standing = self.find(key)
+        return standing if standing is not None else self.record(key, compute(), metadata)
+
+    def record(self, key: str, outcome: Outcome, metadata: Mapping[str, str] | None = None) -> Record:
+        """Like `once` without the first look, for keys that usually are free."""
+        return self._commit(self._draft(key, outcome), metadata)
+
+    def claim(self, key: str, lease_seconds: float) -> int:
+        """Takes an attempt at work that must not be done twice at once; answers the number of the attempt, from 1.
+
+        Raises NotYet while the last claim is younger than its lease. Ages are differences of the server's own times.
+        """
+        standing = self.store.entries(f"{key}/claims/")
+        if standing and self.server_now(key) - standing[-1].created < timedelta(seconds=lease_seconds):
+            raise NotYet(f"{key} is being worked on")
+        attempt = len(standing) + 1
+        draft = self._draft(f"{key}/claims/{attempt:06d}", Outcome({"attempt": attempt}))
+        if self._commit(draft).owner != draft.owner:
+            raise NotYet(f"{key} is being worked on")
+        return attempt
+
+    def server_now(self, key: str) -> datetime:
+        """The bucket's own time, read off an object written for it."""
+        probe = self.store.create(f"clock/{key}/{self.author.token()}", b"")
+        if probe is None:
+            raise NotYet("the server's time")
+        return probe.created
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """What stands below a prefix, in the order of the keys."""
+        return self.store.entries(prefix)
+
+    def envelope(self, event: Event, name: str) -> Envelope:
+        """An event in this author's name; the same name gives the same id again."""
+        author = self.author
+        return Envelope(name, f"//serin/{author.name}", author.now(), event, author.cause, author.traceparent)
+
+    def _draft(self, key: str, outcome: Outcome) -> Record:
+        events = tuple(self.envelope(event, f"{key}#{position}") for position, event in enumerate(outcome.events))
+        return Record(key, self.author.token(), self.author.now(), self.author.name, outcome.data, events)
+
+    def _commit(self, draft: Record, metadata: Mapping[str, str] | None = None) -> Record:
+        created = self.store.create(draft.key, _encoded(draft), metadata)
+        return self.require(draft.key) if created is None else draft
+
+
+def _encoded(record: Record) -> bytes:
+    kept = {
+        "owner": record.owner,
+        "at": record.at.isoformat(),
+        "by": record.by,
+        "data": record.data,
+        "events": [event.to_json() for event in record.events],
+    }
+    return json.dumps(kept, sort_keys=True).encode()
+
+
+def _decoded(key: str, body: bytes) -> Record:
+    kept = json.loads(body)
+    events = tuple(from_json(event) for event in kept["events"])
+    return Record(key, kept["owner"], datetime.fromisoformat(kept["at"]), kept["by"], kept["data"], events)
+
+
+# Where everything stands. Numbers have six digits, so that the order of keys is the order of numbers.
+
+
+def settings_prefix(model: ModelName) -> str:
+    return f"settings/{model}/"
+
+
+def content_key(model: ModelName, sha256: str) -> str:
+    return f"contents/{model}/{sha256}"
+
+
+def pending_prefix(model: ModelName, window: int) -> str:
+    return f"pending/{model}/{window:06d}/"
+
+
+def upload_key(model: ModelName, upload: str) -> str:
+    return f"uploads/{model}/{upload}"
+
+
+def windows_prefix(model: ModelName) -> str:
+    return f"windows/{model}/"
+
+
+def window_key(model: ModelName, window: int) -> str:
+    return f"{windows_prefix(model)}{window:06d}"
+
+
+def run_key(run: RunId, name: str) -> str:
+    model, window = run_parts(run)
+    return f"runs/{model}/{window:06d}/{name}"
+
+
+def rollouts_prefix(model: ModelName) -> str:
+    return f"rollouts/{model}/"
+
+
+def rollout_key(model: ModelName, rollout: int, name: str) -> str:
+    return f"{rollouts_prefix(model)}{rollout:06d}/{name}"

@@ -1,0 +1,157 @@
+"""A model's settings: `settings/<model>.toml` in the data bucket, checked on upload, every problem named.
+
+A key that is not set has the default that stands here; a run pins the generation that it used.
+"""
+
+import tomllib
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import BadInput, NotYet
+from shared.evidence_rules import EvidenceRules
+from shared.ids import MODEL_NAME, ModelName
+from shared.ledger import Ledger, Outcome, Record, settings_prefix
+from shared.rubric import Rubric
+from shared.store import Store
+
+MAX_SETTINGS_BYTES = 256 * 1024  # a person writes it
+_FOLDER = "settings/"
+_SUFFIX = ".toml"
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(_Section):
+    """What the rows look like."""
+
+    target: str = Field(min_length=1, description="column that holds the true label")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="what separates the cells of a CSV row")
+
+
+class ThresholdSettings(_Section):
+    """When a window of rows is closed and trained on."""
+
+    at_least: Positive = Field(100, description="rows that have to wait before training starts")
+
+
+class TrainingSettings(_Section):
+    """How a challenger is trained."""
+
+    folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
+    seed: int = Field(0, ge=0, description="seed of everything random in training")
+    attempts: int = Field(3, ge=1, le=10, description="training jobs that may be tried on one window")
+    timeout_seconds: int = Field(6 * 3600, ge=60, description="longest time a training job may take")
+    machine_type: str = Field("n1-standard-4", description="Vertex AI machine type of the training job")
+    accelerator_type: str = Field("", description="accelerator of the training job, such as NVIDIA_TESLA_T4")
+    accelerator_count: int = Field(0, ge=0, le=8, description="number of accelerators")
+
+
+class ApprovalSettings(_Section):
+    """How long a person may take to answer."""
+
+    expires_hours: float = Field(72.0, gt=0, description="time to answer; after it the challenger is rejected")
+
+
+class ServingSettings(_Section):
+    """What answers predictions."""
+
+    machine_type: str = Field("n1-standard-2", description="Vertex AI machine type of a serving replica")
+    replicas_min: Positive = Field(1, description="replicas that always run")
+    replicas_max: Positive = Field(3, description="replicas under load")
+    deploy_timeout_seconds: int = Field(3600, ge=1, description="longest time an upload or a deployment may take")
+    smoke_latency_seconds: float = Field(2.0, gt=0, description="slowest acceptable answer in the smoke test")
+    versions_kept: Positive = Field(5, description="newest model versions kept in the registry")
+
+
+class RolloutSettings(_Section):
+    """How a candidate gets its traffic."""
+
+    steps: tuple[int, ...] = Field((5, 25, 50, 100), description="percent of the traffic at each step; the last is 100")
+    bake_seconds: float = Field(86_400.0, ge=0, description="time at 100 % during which the previous model stays warm")
+
+    @model_validator(mode="after")
+    def _ascending_to_all(self) -> Self:
+        if not self.steps or self.steps[-1] != 100 or list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 1:
+            raise ValueError("steps must ascend from at least 1 to exactly 100")
+        return self
+
+
+class Settings(_Section):
+    """Everything a model's owner decides."""
+
+    data: DataSettings
+    threshold: ThresholdSettings = ThresholdSettings()
+    training: TrainingSettings = TrainingSettings()
+    decision: Rubric = Rubric()
+    approval: ApprovalSettings = ApprovalSettings()
+    serving: ServingSettings = ServingSettings()
+    rollout: RolloutSettings = RolloutSettings()
+    evidence: EvidenceRules = EvidenceRules()
+
+
+def parse(text: bytes) -> Settings:
+    """The settings in a TOML file; raises BadInput with every problem."""
+    try:
+        return Settings.model_validate(tomllib.loads(text.decode("utf-8-sig")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput("settings", [f"not a TOML file: {error}"]) from error
+    except ValidationError as error:
+        raise BadInput("settings", [_problem(problem) for problem in error.errors(include_input=False)]) from error
+
+
+def object_name(model: ModelName) -> str:
+    """Where a model's settings are dropped."""
+    return f"{_FOLDER}{model}{_SUFFIX}"
+
+
+def model_of(name: str) -> ModelName:
+    """The model whose settings an object holds; raises BadInput when the name does not say."""
+    model = name.removeprefix(_FOLDER).removesuffix(_SUFFIX)
+    if not name.endswith(_SUFFIX) or MODEL_NAME.fullmatch(model) is None:
+        raise BadInput("settings", ["the name must be settings/<model>.toml, the model a-z, 0-9 and -, at most 40"])
+    return ModelName(model)
+
+
+def checked(ledger: Ledger, data: Store, model: ModelName, generation: int) -> Record:
+    """The verdict on one generation of a model's settings, as the ledger holds it: who asks first has it judged."""
+
+    def judge() -> Outcome:
+        text = data.read(object_name(model), generation)
+        if text is None:
+            return Outcome({"valid": False, "reasons": ["this generation is gone"]})
+        if len(text) > MAX_SETTINGS_BYTES:
+            return Outcome({"valid": False, "reasons": [f"larger than {MAX_SETTINGS_BYTES} bytes"]})
+        try:
+            return Outcome({"valid": True, "settings": parse(text).model_dump(mode="json"), "reasons": []})
+        except BadInput as bad:
+            return Outcome({"valid": False, "reasons": list(bad.reasons)})
+
+    return ledger.once(f"{settings_prefix(model)}{generation:020d}", judge)
+
+
+def current(ledger: Ledger, data: Store, model: ModelName) -> tuple[int, Settings] | None:
+    """The newest valid settings of a model and their generation; None if it never had any."""
+    live = data.stat(object_name(model))
+    if live is not None:
+        checked(ledger, data, model, live.generation)
+    for entry in reversed(ledger.entries(settings_prefix(model))):
+        record = ledger.require(entry.key)
+        if record.data["valid"]:
+            return int(entry.key.rsplit("/", 1)[-1]), Settings.model_validate(record.data["settings"])
+    return None
+
+
+def required(ledger: Ledger, data: Store, model: ModelName) -> tuple[int, Settings]:
+    """Like `current`; NotYet if there are none."""
+    found = current(ledger, data, model)
+    if found is None:
+        raise NotYet(f"settings of {model}")
+    return found
+
+
+def _problem(problem: Any) -> str:
+    return f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"

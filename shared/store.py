@@ -1,0 +1,125 @@
+"""The thin door to Cloud Storage: objects are created, read and listed; never overwritten, never deleted."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from shared.door import Door
+from shared.errors import Conflict, Refused
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket, Client
+
+_CHUNK_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a listing tells of one object; `created` is the server's time."""
+
+    key: str
+    generation: int
+    created: datetime
+    bytes: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """One bucket."""
+
+    @property
+    def bucket(self) -> str: ...
+
+    def create(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> Entry | None:
+        """Creates the object if nothing stands under the key; None if something does (perhaps our own earlier try)."""
+
+    def read(self, key: str, generation: int | None = None) -> bytes | None:
+        """The whole object, or None if it is not there."""
+
+    def stat(self, key: str) -> Entry | None:
+        """What the bucket knows about an object, or None."""
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """Every object below the prefix, in the order of their keys."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names that directly follow the prefix up to the next slash, sorted."""
+
+    def stream(self, key: str, generation: int) -> Iterator[bytes]:
+        """The bytes of exactly this generation in chunks of at most 8 MiB; Refused if it is gone."""
+
+
+class CloudStore:
+    """A bucket of Cloud Storage, through Google's client."""
+
+    def __init__(self, client: "Client", bucket: str, door: Door) -> None:
+        self._client = client
+        self._bucket: Bucket = client.bucket(bucket)
+        self._door = door
+
+    @property
+    def bucket(self) -> str:
+        return str(self._bucket.name)
+
+    def create(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> Entry | None:
+        blob = self._bucket.blob(key)
+        if metadata:
+            blob.metadata = dict(metadata)
+        try:
+            self._door(
+                "storage.create",
+                lambda: blob.upload_from_string(body, content_type="application/octet-stream", if_generation_match=0),
+            )
+        except Conflict:
+            return None
+        return _entry(blob)
+
+    def read(self, key: str, generation: int | None = None) -> bytes | None:
+        blob = self._bucket.blob(key, generation=generation)
+        try:
+            return bytes(self._door("storage.read", blob.download_as_bytes))
+        except Refused as refused:
+            return _absent(refused)
+
+    def stat(self, key: str) -> Entry | None:
+        blob = self._door("storage.stat", lambda: self._bucket.get_blob(key))
+        return None if blob is None else _entry(blob)
+
+    def entries(self, prefix: str) -> list[Entry]:
+        fields = "items(name,generation,timeCreated,size,metadata),nextPageToken"
+        return self._door(
+            "storage.list",
+            lambda: [_entry(blob) for blob in self._client.list_blobs(self._bucket, prefix=prefix, fields=fields)],
+        )
+
+    def folders(self, prefix: str) -> list[str]:
+        def listed() -> list[str]:
+            pages = self._client.list_blobs(self._bucket, prefix=prefix, delimiter="/")
+            for _ in pages:  # the prefixes are known only once every page has come
+                pass
+            return sorted(found[len(prefix) :].rstrip("/") for found in pages.prefixes)
+
+        return self._door("storage.list", listed)
+
+    def stream(self, key: str, generation: int) -> Iterator[bytes]:
+        blob = self._bucket.blob(key, generation=generation)
+        reader = self._door("storage.open", lambda: blob.open("rb", chunk_size=_CHUNK_BYTES))
+        while chunk := self._door("storage.read", lambda: reader.read(_CHUNK_BYTES)):
+            yield chunk
+
+
+def _entry(blob: "object") -> Entry:
+    return Entry(
+        key=blob.name,  # type: ignore[attr-defined]
+        generation=int(blob.generation),  # type: ignore[attr-defined]
+        created=blob.time_created,  # type: ignore[attr-defined]
+        bytes=int(blob.size or 0),  # type: ignore[attr-defined]
+        metadata=dict(blob.metadata or {}),  # type: ignore[attr-defined]
+    )
+
+
+def _absent(refused: Refused) -> None:
+    if "404" in refused.reason:
+        return
+    raise refused

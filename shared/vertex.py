@@ -1,0 +1,348 @@
+"""The thin door to Vertex AI: jobs, model versions, endpoints, operations; always over its REST transport."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from shared.door import Door
+from shared.errors import Refused
+
+if TYPE_CHECKING:
+    from shared.environment import Environment
+
+T = TypeVar("T")
+_CALL_TIMEOUT_SECONDS = 30.0
+_ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """A custom job: `state` without its JOB_STATE_ prefix."""
+
+    name: str
+    state: str
+    created: datetime
+    labels: Mapping[str, str]
+    error: str = ""
+
+    @property
+    def ended(self) -> bool:
+        return self.state in _ENDED
+
+    @property
+    def number(self) -> str:
+        """The last part of the name, which the job itself knows as CLOUD_ML_JOB_ID."""
+        return self.name.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class JobOrder:
+    """What a training job is to be."""
+
+    display_name: str
+    labels: Mapping[str, str]
+    image: str
+    variables: Mapping[str, str]
+    output: str
+    machine_type: str
+    accelerator_type: str
+    accelerator_count: int
+    timeout_seconds: int
+    service_account: str | None
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model version in the registry, as `projects/…/models/M@V`."""
+
+    name: str
+    labels: Mapping[str, str]
+
+    @property
+    def number(self) -> str:
+        return self.name.rsplit("@", 1)[-1]
+
+
+@dataclass(frozen=True)
+class VersionOrder:
+    """What a model version is to be."""
+
+    model: str
+    image: str
+    artefacts: str
+    labels: Mapping[str, str]
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint as it is now: `deployed` maps a deployed model's id to its model version, `split` ids to percent."""
+
+    name: str
+    etag: str
+    split: Mapping[str, int] = field(default_factory=dict)
+    deployed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A long-running operation as it is now."""
+
+    name: str
+    done: bool
+    error: str = ""
+
+
+class Vertex(Protocol):
+    """What Serin asks of Vertex AI. Raises Transient, Conflict or Refused."""
+
+    def jobs(self, labels: Mapping[str, str]) -> list[Job]:
+        """All jobs with these labels, oldest first, in every state."""
+
+    def create_job(self, order: JobOrder) -> Job:
+        """Makes a job; never retried here, since a second try could make a second job."""
+
+    def job(self, name: str) -> Job: ...
+    def cancel_job(self, name: str) -> None: ...
+
+    def versions(self, model: str) -> list[Version]:
+        """All versions of a model, oldest first; none if the model does not exist."""
+
+    def upload(self, order: VersionOrder) -> Operation:
+        """Starts an upload: the model's first version, or one more that is not the default."""
+
+    def delete_version(self, version: str) -> None: ...
+
+    def endpoint(self, endpoint: str) -> Endpoint | None:
+        """The endpoint with this id, or None."""
+
+    def create_endpoint(self, endpoint: str) -> Operation: ...
+
+    def deploy(
+        self,
+        endpoint: str,
+        deployed_model: str,
+        version: str,
+        machine_type: str,
+        replicas: tuple[int, int],
+        split: Mapping[str, int],
+    ) -> Operation:
+        """Starts a deployment under an id of our choice; an empty split leaves the traffic as it is."""  # fmt: skip
+
+    def undeploy(self, endpoint: str, deployed_model: str) -> Operation: ...
+
+    def set_split(self, endpoint: Endpoint, split: Mapping[str, int]) -> Endpoint:
+        """Replaces the whole split, under the etag that was read; Conflict if the endpoint has changed since."""
+
+    def predict(self, endpoint: str, instances: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]: ...
+    def operation(self, name: str) -> Operation: ...
+
+
+class CloudVertex:
+    """Vertex AI, through Google's client."""
+
+    def __init__(self, environment: "Environment", door: Door) -> None:
+        self._environment = environment
+        self._door = door
+        self._parent = f"projects/{environment.project}/locations/{environment.region}"
+
+    @cached_property
+    def _api(self) -> Any:
+        from google.cloud import aiplatform_v1
+
+        return aiplatform_v1
+
+    def _client(self, kind: str) -> Any:
+        from google.api_core.client_options import ClientOptions
+        from google.auth.credentials import AnonymousCredentials
+
+        from shared.environment import loopback
+
+        endpoint = self._environment.vertex_endpoint or f"https://{self._environment.region}-aiplatform.googleapis.com"
+        credentials = AnonymousCredentials() if loopback(endpoint) else None
+        return getattr(self._api, kind)(
+            transport="rest", client_options=ClientOptions(api_endpoint=endpoint), credentials=credentials
+        )
+
+    @cached_property
+    def _jobs(self) -> Any:
+        return self._client("JobServiceClient")
+
+    @cached_property
+    def _models(self) -> Any:
+        return self._client("ModelServiceClient")
+
+    @cached_property
+    def _endpoints(self) -> Any:
+        return self._client("EndpointServiceClient")
+
+    @cached_property
+    def _predictions(self) -> Any:
+        return self._client("PredictionServiceClient")
+
+    def jobs(self, labels: Mapping[str, str]) -> list[Job]:
+        condition = " AND ".join(f"labels.{name}={value}" for name, value in sorted(labels.items()))
+        request = {"parent": self._parent, "filter": condition}
+        found = self._door("vertex.list_jobs", lambda: list(self._jobs.list_custom_jobs(request=request)))
+        return sorted((_job(job) for job in found), key=lambda job: (job.created, job.name))
+
+    def create_job(self, order: JobOrder) -> Job:
+        api = self._api
+        machine: dict[str, Any] = {"machine_type": order.machine_type}
+        if order.accelerator_count:
+            machine |= {"accelerator_type": order.accelerator_type, "accelerator_count": order.accelerator_count}
+        variables = [{"name": name, "value": value} for name, value in sorted(order.variables.items())]
+        pool = {
+            "machine_spec": machine,
+            "replica_count": 1,
+            "container_spec": {"image_uri": order.image, "env": variables},
+        }
+        spec = {
+            "worker_pool_specs": [pool],
+            "scheduling": {"timeout": {"seconds": order.timeout_seconds}},
+            "base_output_directory": {"output_uri_prefix": order.output},
+            "service_account": order.service_account or "",
+        }
+        job = api.CustomJob(display_name=order.display_name, labels=dict(order.labels), job_spec=spec)
+        return _job(
+            self._door(
+                "vertex.create_job",
+                lambda: self._jobs.create_custom_job(
+                    parent=self._parent, custom_job=job, retry=None, timeout=_CALL_TIMEOUT_SECONDS
+                ),
+            )
+        )
+
+    def job(self, name: str) -> Job:
+        return _job(self._door("vertex.get_job", lambda: self._jobs.get_custom_job(name=name)))
+
+    def cancel_job(self, name: str) -> None:
+        self._door("vertex.cancel_job", lambda: self._jobs.cancel_custom_job(name=name))
+
+    def versions(self, model: str) -> list[Version]:
+        name = f"{self._parent}/models/{model}"
+        try:
+            found = self._door("vertex.list_versions", lambda: list(self._models.list_model_versions(name=name)))
+        except Refused as refused:
+            return _none_if_absent(refused, [])
+        versions = [Version(f"{name}@{version.version_id}", dict(version.labels)) for version in found]
+        return sorted(versions, key=lambda version: int(version.number))
+
+    def upload(self, order: VersionOrder) -> Operation:
+        exists = bool(self.versions(order.model))
+        container = {
+            "image_uri": order.image,
+            "env": [{"name": name, "value": value} for name, value in sorted(order.variables.items())],
+            "predict_route": "/predict",
+            "health_route": "/health",
+            "ports": [{"container_port": 8080}],
+        }
+        model = {
+            "display_name": order.model,
+            "labels": dict(order.labels),
+            "container_spec": container,
+            "artifact_uri": order.artefacts,
+        }
+        request: dict[str, Any] = {"parent": self._parent, "model": model}
+        if exists:
+            # Without an alias of its own the new version would become what `models/M` means.
+            request["parent_model"] = f"{self._parent}/models/{order.model}"
+            model["version_aliases"] = [f"run-{order.labels['serin-run']}"]
+        else:
+            request["model_id"] = order.model
+        started = self._door("vertex.upload", lambda: self._models.upload_model(request=request, retry=None))
+        return _operation(started.operation)
+
+    def delete_version(self, version: str) -> None:
+        self._door("vertex.delete_version", lambda: self._models.delete_model_version(name=version))
+
+    def endpoint(self, endpoint: str) -> Endpoint | None:
+        try:
+            found = self._door("vertex.get_endpoint", lambda: self._endpoints.get_endpoint(name=self._path(endpoint)))
+        except Refused as refused:
+            return _none_if_absent(refused, None)
+        return _endpoint(found)
+
+    def create_endpoint(self, endpoint: str) -> Operation:
+        request = {"parent": self._parent, "endpoint": {"display_name": endpoint}, "endpoint_id": endpoint}
+        started = self._door(
+            "vertex.create_endpoint", lambda: self._endpoints.create_endpoint(request=request, retry=None)
+        )
+        return _operation(started.operation)
+
+    def deploy(
+        self, endpoint: str, deployed_model: str, version: str, machine_type: str, replicas: tuple[int, int],
+        split: Mapping[str, int],
+    ) -> Operation:  # fmt: skip
+        resources = {
+            "machine_spec": {"machine_type": machine_type},
+            "min_replica_count": replicas[0],
+            "max_replica_count": replicas[1],
+        }
+        deployment = {"id": deployed_model, "model": version, "dedicated_resources": resources}
+        request = {"endpoint": self._path(endpoint), "deployed_model": deployment, "traffic_split": dict(split)}
+        started = self._door("vertex.deploy", lambda: self._endpoints.deploy_model(request=request, retry=None))
+        return _operation(started.operation)
+
+    def undeploy(self, endpoint: str, deployed_model: str) -> Operation:
+        request = {"endpoint": self._path(endpoint), "deployed_model_id": deployed_model}
+        started = self._door("vertex.undeploy", lambda: self._endpoints.undeploy_model(request=request, retry=None))
+        return _operation(started.operation)
+
+    def set_split(self, endpoint: Endpoint, split: Mapping[str, int]) -> Endpoint:
+        wanted = {"name": endpoint.name, "etag": endpoint.etag, "traffic_split": dict(split)}
+        request = {"endpoint": wanted, "update_mask": {"paths": ["traffic_split"]}}
+        changed = self._door("vertex.set_split", lambda: self._endpoints.update_endpoint(request=request, retry=None))
+        return _endpoint(changed)
+
+    def predict(self, endpoint: str, instances: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        from google.protobuf import json_format, struct_pb2
+
+        request = self._api.PredictRequest(
+            endpoint=self._path(endpoint),
+            instances=[json_format.ParseDict(instance, struct_pb2.Value()) for instance in instances],
+            parameters=json_format.ParseDict(dict(parameters), struct_pb2.Value()),
+        )
+        answered = self._door("vertex.predict", lambda: self._predictions.predict(request=request, retry=None))
+        return [json_format.MessageToDict(prediction) for prediction in type(answered).pb(answered).predictions]
+
+    def operation(self, name: str) -> Operation:
+        return _operation(
+            self._door("vertex.get_operation", lambda: self._endpoints.get_operation(request={"name": name}))
+        )
+
+    def _path(self, endpoint: str) -> str:
+        return f"{self._parent}/endpoints/{endpoint}"
+
+
+def _job(job: Any) -> Job:
+    return Job(
+        name=job.name,
+        state=job.state.name.removeprefix("JOB_STATE_"),
+        created=job.create_time,
+        labels=dict(job.labels),
+        error=job.error.message,
+    )
+
+
+def _endpoint(endpoint: Any) -> Endpoint:
+    return Endpoint(
+        name=endpoint.name,
+        etag=endpoint.etag,
+        split=dict(endpoint.traffic_split),
+        deployed={each.id: f"{each.model.split('@')[0]}@{each.model_version_id}" for each in endpoint.deployed_models},
+    )
+
+
+def _operation(operation: Any) -> Operation:
+    return Operation(
+        operation.name, bool(operation.done), operation.error.message if operation.HasField("error") else ""
+    )
+
+
+def _none_if_absent(refused: Refused, absent: T) -> T:
+    if "status 404" in refused.reason:
+        return absent
+    raise refused

@@ -1,0 +1,88 @@
+"""The window protocol: a threshold without a counter that could be lost or raced.
+
+    contents ─► marker in pending/<k> ─► look: does windows/<k> stand without me? ─ yes ─► k+1, again
+                                                    └ no ─► at home in k
+
+Writer, closer and sweeper all carry a marker this way, one window at a time, never "to the open one": a marker that was put
+down before the window closed is in its list, and one that came too late is seen to have come too late.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.ids import ModelName, UploadId
+from shared.ledger import Ledger, Outcome, Record, pending_prefix, window_key, windows_prefix
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An accepted upload: exactly these bytes."""
+
+    id: UploadId
+    bucket: str
+    name: str
+    generation: int
+    sha256: str
+    rows: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "bucket": self.bucket,
+            "name": self.name,
+            "generation": self.generation,
+            "sha256": self.sha256,
+            "rows": self.rows,
+        }
+
+    @staticmethod
+    def from_json(kept: Mapping[str, Any]) -> "Upload":
+        return Upload(
+            UploadId(kept["id"]), kept["bucket"], kept["name"], kept["generation"], kept["sha256"], kept["rows"]
+        )
+
+
+def last_window(ledger: Ledger, model: ModelName) -> int:
+    """The highest number of a closed window; 0 before the first."""
+    closed = ledger.entries(windows_prefix(model))
+    return int(closed[-1].key.rsplit("/", 1)[-1]) if closed else 0
+
+
+def carry(ledger: Ledger, model: ModelName, upload: Upload, home: int) -> int:
+    """Puts the upload's marker where it counts, walking on from its home; answers the window it is now in."""
+    window = home
+    while True:
+        key = f"{pending_prefix(model, window)}{upload.id}"
+        ledger.once(key, lambda: Outcome(upload.to_json()), {"rows": str(upload.rows)})
+        closed = ledger.find(window_key(model, window))
+        if closed is None or names(closed, upload.id):
+            return window
+        window += 1
+
+
+def names(closed: Record, upload: UploadId) -> bool:
+    """Whether a closed window lists an upload."""
+    return any(listed["id"] == upload for listed in closed.data["uploads"])
+
+
+def waiting_rows(ledger: Ledger, model: ModelName, window: int) -> int:
+    """The rows whose markers stand in a window, read off the listing alone."""
+    return sum(int(entry.metadata.get("rows", "0")) for entry in ledger.entries(pending_prefix(model, window)))
+
+
+def waiting_uploads(ledger: Ledger, model: ModelName, window: int) -> list[Upload]:
+    """The uploads whose markers stand in a window."""
+    entries = ledger.entries(pending_prefix(model, window))
+    return [Upload.from_json(ledger.require(entry.key).data) for entry in entries]
+
+
+def sweep(ledger: Ledger, model: ModelName, window: int) -> int:
+    """Walks on every marker that a closed window does not list; answers how many there were."""
+    closed = ledger.find(window_key(model, window))
+    if closed is None:
+        return 0
+    late = [upload for upload in waiting_uploads(ledger, model, window) if not names(closed, upload.id)]
+    for upload in late:
+        carry(ledger, model, upload, window + 1)
+    return len(late)

@@ -1,0 +1,71 @@
+"""A bucket in memory with generations, preconditions and the server's own clock."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.door import Door
+from shared.errors import Refused
+from shared.store import Entry
+
+
+@dataclass(frozen=True)
+class _Object:
+    entry: Entry
+    body: bytes
+
+
+class MemoryStore:
+    """Implements shared.store.Store; `put` overwrites as people do in the data bucket and answers the new generation."""
+
+    def __init__(self, bucket: str, now: Callable[[], datetime], door: Door) -> None:
+        self.bucket = bucket
+        self._now = now
+        self._door = door
+        self._generations: dict[str, list[_Object]] = {}
+        self._last_generation = 0
+
+    def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> Entry:
+        self._last_generation += 1
+        entry = Entry(key, self._last_generation, self._now(), len(body), dict(metadata or {}))
+        self._generations.setdefault(key, []).append(_Object(entry, body))
+        return entry
+
+    def keys(self) -> list[str]:
+        return sorted(self._generations)
+
+    def create(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> Entry | None:
+        return self._door("storage.create", lambda: None if key in self._generations else self.put(key, body, metadata))
+
+    def read(self, key: str, generation: int | None = None) -> bytes | None:
+        def found() -> bytes | None:
+            kept = self._find(key, generation)
+            return None if kept is None else kept.body
+
+        return self._door("storage.read", found)
+
+    def stat(self, key: str) -> Entry | None:
+        kept = self._door("storage.stat", lambda: self._find(key, None))
+        return None if kept is None else kept.entry
+
+    def entries(self, prefix: str) -> list[Entry]:
+        return self._door(
+            "storage.list", lambda: [self._generations[key][-1].entry for key in self.keys() if key.startswith(prefix)]
+        )
+
+    def folders(self, prefix: str) -> list[str]:
+        below = (key[len(prefix) :] for key in self.keys() if key.startswith(prefix))
+        return self._door("storage.list", lambda: sorted({rest.split("/")[0] for rest in below if "/" in rest}))
+
+    def stream(self, key: str, generation: int) -> Iterator[bytes]:
+        kept = self._door("storage.open", lambda: self._find(key, generation))
+        if kept is None:
+            raise Refused("storage.open", "status 404: no such generation")
+        for start in range(0, len(kept.body), 1 << 16):
+            yield kept.body[start : start + (1 << 16)]
+
+    def _find(self, key: str, generation: int | None) -> _Object | None:
+        kept = self._generations.get(key, [])
+        if generation is None:
+            return kept[-1] if kept else None
+        return next((each for each in kept if each.entry.generation == generation), None)

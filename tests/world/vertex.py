@@ -1,0 +1,180 @@
+"""Vertex AI in memory: operations end when the test says so, etags are honoured or ignored as the test chooses."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from shared.door import Door
+from shared.errors import Conflict, Refused
+from shared.vertex import Endpoint, Job, JobOrder, Operation, Version, VersionOrder
+
+Predict = Callable[[str, Sequence[Any], Mapping[str, Any]], list[Any]]
+
+
+def _nobody_answers(_version: str, _instances: Sequence[Any], _parameters: Mapping[str, Any]) -> list[Any]:
+    raise Refused("vertex.predict", "status 503: nothing serves in this test")
+
+
+@dataclass
+class MemoryVertex:
+    """Implements shared.vertex.Vertex.
+
+    `finish` ends the pending operations (or one, with an error); with `prompt` each ends as it starts.
+    """
+
+    now: Callable[[], datetime]
+    door: Door
+    predict_version: Predict = _nobody_answers
+    prompt: bool = True
+    honours_etags: bool = True
+    orders: list[JobOrder] = field(default_factory=list)
+    uploads: list[VersionOrder] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._versions: dict[str, list[Version]] = {}
+        self._endpoints: dict[str, Endpoint] = {}
+        self._operations: dict[str, Operation] = {}
+        self._pending: dict[str, Callable[[], None]] = {}
+        self._numbers = 0
+
+    def finish(self, error: str = "") -> None:
+        """Ends every operation that is under way, in order; with an error, none of them has its effect."""
+        for name, effect in list(self._pending.items()):
+            if not error:
+                effect()
+            self._operations[name] = Operation(name, done=True, error=error)
+            del self._pending[name]
+
+    def end_job(self, name: str, state: str, error: str = "") -> None:
+        self._jobs[name] = replace(self._jobs[name], state=state, error=error)
+
+    def jobs(self, labels: Mapping[str, str]) -> list[Job]:
+        return self.door(
+            "vertex.list_jobs", lambda: [job for job in self._jobs.values() if labels.items() <= job.labels.items()]
+        )
+
+    def create_job(self, order: JobOrder) -> Job:
+        def created() -> Job:
+            job = Job(f"projects/p/locations/l/customJobs/{self._number()}", "RUNNING", self.now(), order.labels)
+            self._jobs[job.name] = job
+            self.orders.append(order)
+            return job
+
+        return self.door("vertex.create_job", created)
+
+    def job(self, name: str) -> Job:
+        return self.door("vertex.get_job", lambda: self._jobs[name])
+
+    def cancel_job(self, name: str) -> None:
+        self.door("vertex.cancel_job", lambda: self.end_job(name, "CANCELLED"))
+
+    def versions(self, model: str) -> list[Version]:
+        return self.door("vertex.list_versions", lambda: list(self._versions.get(model, [])))
+
+    def upload(self, order: VersionOrder) -> Operation:
+        def effect() -> None:
+            versions = self._versions.setdefault(order.model, [])
+            name = f"projects/p/locations/l/models/{order.model}@{len(versions) + 1}"
+            versions.append(Version(name, dict(order.labels)))
+            self.uploads.append(order)
+
+        return self.door("vertex.upload", lambda: self._start(effect))
+
+    def delete_version(self, version: str) -> None:
+        model = version.split("/models/")[1].split("@")[0]
+        kept = [each for each in self._versions.get(model, []) if each.name != version]
+        self.door("vertex.delete_version", lambda: self._versions.__setitem__(model, kept))
+
+    def endpoint(self, endpoint: str) -> Endpoint | None:
+        return self.door("vertex.get_endpoint", lambda: self._endpoints.get(endpoint))
+
+    def create_endpoint(self, endpoint: str) -> Operation:
+        def created() -> Operation:
+            if endpoint in self._endpoints:
+                raise Conflict("vertex.create_endpoint")
+            return self._start(lambda: self._change(Endpoint(f"projects/p/locations/l/endpoints/{endpoint}", "")))
+
+        return self.door("vertex.create_endpoint", created)
+
+    def deploy(
+        self, endpoint: str, deployed_model: str, version: str, machine_type: str, replicas: tuple[int, int],
+        split: Mapping[str, int],
+    ) -> Operation:  # fmt: skip
+        def started() -> Operation:
+            if deployed_model in self._found(endpoint).deployed:
+                raise Conflict("vertex.deploy")
+            return self._start(effect)
+
+        def effect() -> None:
+            now = self._found(endpoint)
+            wanted = {deployed_model if key == "0" else key: share for key, share in split.items()}
+            self._change(replace(now, deployed={**now.deployed, deployed_model: version}, split=wanted or now.split))
+
+        return self.door("vertex.deploy", started)
+
+    def undeploy(self, endpoint: str, deployed_model: str) -> Operation:
+        def started() -> Operation:
+            now = self._found(endpoint)
+            if deployed_model not in now.deployed:
+                raise Refused("vertex.undeploy", f"status 404: {deployed_model} is not deployed")
+            if now.split.get(deployed_model, 0) and len(now.deployed) > 1:
+                raise Refused("vertex.undeploy", f"status 400: {deployed_model} still has traffic")
+            return self._start(effect)
+
+        def effect() -> None:
+            now = self._found(endpoint)
+            deployed = {key: version for key, version in now.deployed.items() if key != deployed_model}
+            shares = {key: share for key, share in now.split.items() if key != deployed_model}
+            self._change(replace(now, deployed=deployed, split=shares if deployed else {}))
+
+        return self.door("vertex.undeploy", started)
+
+    def set_split(self, endpoint: Endpoint, split: Mapping[str, int]) -> Endpoint:
+        def changed() -> Endpoint:
+            now = self._found(endpoint.name.rsplit("/", 1)[-1])
+            if self.honours_etags and endpoint.etag != now.etag:
+                raise Conflict("vertex.set_split")
+            if split and sum(split.values()) != 100:
+                raise Refused("vertex.set_split", "status 400: the split does not add up to 100")
+            if not set(split) <= set(now.deployed):
+                raise Refused("vertex.set_split", "status 400: the split names what is not deployed")
+            return self._change(replace(now, split=dict(split)))
+
+        return self.door("vertex.set_split", changed)
+
+    def predict(self, endpoint: str, instances: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]:
+        def answered() -> list[Any]:
+            now = self._found(endpoint)
+            serving = next((key for key, share in now.split.items() if share), None)
+            if serving is None:
+                raise Refused("vertex.predict", "status 400: no traffic")
+            return self.predict_version(now.deployed[serving], instances, parameters)
+
+        return self.door("vertex.predict", answered)
+
+    def operation(self, name: str) -> Operation:
+        return self.door("vertex.get_operation", lambda: self._operations[name])
+
+    def _found(self, endpoint: str) -> Endpoint:
+        if endpoint not in self._endpoints:
+            raise Refused("vertex.get_endpoint", f"status 404: no endpoint {endpoint}")
+        return self._endpoints[endpoint]
+
+    def _change(self, endpoint: Endpoint) -> Endpoint:
+        changed = replace(endpoint, etag=f"etag-{self._number()}")
+        self._endpoints[endpoint.name.rsplit("/", 1)[-1]] = changed
+        return changed
+
+    def _start(self, effect: Callable[[], None]) -> Operation:
+        name = f"projects/p/locations/l/operations/{self._number()}"
+        self._operations[name] = Operation(name, done=False)
+        self._pending[name] = effect
+        if self.prompt:
+            self.finish()
+        return self._operations[name]
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
