@@ -1,7 +1,7 @@
 """The one door to the outside world: every external effect passes here by name.
 
-Production turns the clients' many exceptions into Serin's few. Whoever wants to trace, delay or break an effect puts another
-door in its place; nothing in the project reaches a client around it.
+Production turns the clients' many exceptions into Serin's few. Whoever wants to trace, delay or break an effect puts
+another door in its place; nothing in the project reaches a client around it.
 """
 
 from collections.abc import Callable

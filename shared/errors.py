@@ -51,3 +51,8 @@ class Refused(SerinError):
     def __init__(self, effect: str, reason: str) -> None:
         self.reason = reason
         super().__init__(f"{effect} refused: {reason}")
+
+    @property
+    def absent(self) -> bool:
+        """Whether it was refused because the thing is not there."""
+        return self.reason.startswith("status 404")

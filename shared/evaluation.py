@@ -18,7 +18,7 @@ def _none_for_nan(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-# JSON has no NaN: what could not be computed is none, before and after the journey.
+# JSON has no NaN: what could not be computed is none, or simply absent, before and after the journey.
 Fraction = Annotated[float | None, BeforeValidator(_none_for_nan)]
 
 
@@ -33,7 +33,7 @@ class Candidate(Frozen):
 
     name: str
     fold_accuracies: tuple[Fraction, ...]
-    accuracy: Fraction
+    accuracy: Fraction = None
 
 
 class ChallengerScores(Frozen):
@@ -43,11 +43,11 @@ class ChallengerScores(Frozen):
     model learnt by heart.
     """
 
-    accuracy: Fraction
-    macro_f1: Fraction
+    accuracy: Fraction = None
+    macro_f1: Fraction = None
     fold_accuracies: tuple[Fraction, ...]
-    fold_deviation: Fraction
-    train_accuracy: Fraction
+    fold_deviation: Fraction = None
+    train_accuracy: Fraction = None
 
 
 class ChampionScores(Frozen):
@@ -55,23 +55,23 @@ class ChampionScores(Frozen):
 
     run: str
     version: str | None = None
-    accuracy: Fraction
-    macro_f1: Fraction
+    accuracy: Fraction = None
+    macro_f1: Fraction = None
 
 
 class Majority(Frozen):
     """How always answering the commonest training label does on the judged rows."""
 
     label: str
-    accuracy: Fraction
+    accuracy: Fraction = None
 
 
 class Difference(Frozen):
     """A paired difference of accuracies with its 95 % interval, as fractions; none when it could not be computed."""
 
-    estimate: Fraction
-    low: Fraction
-    high: Fraction
+    estimate: Fraction = None
+    low: Fraction = None
+    high: Fraction = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -95,7 +95,7 @@ class Evaluation(Frozen):
     chosen: str
     candidates: tuple[Candidate, ...]
     challenger: ChallengerScores
-    champion: ChampionScores | None
+    champion: ChampionScores | None = None
     majority: Majority
     difference: Difference
     versus_majority: Difference

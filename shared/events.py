@@ -1,6 +1,6 @@
 """The catalogue of events: what is said between functions, each class one CloudEvent type and one topic.
 
-A topic carries exactly one type: `TrainingRequested` is `dev.serin.training.requested.v1` on the topic `training-requested`.
+A topic carries exactly one type: `TrainingRequested` is `dev.serin.training.requested.v1` on `training-requested`.
 Fields that a reader does not know are accepted; missing and wrong ones are all named at once.
 """
 

@@ -2,7 +2,7 @@
 
 once(key, compute)      stands? ─ yes ─► what stands
                           └ no ─► compute ─► create ─┬ created ─► ours
-                                                     └ taken ───► what stands (ours too, if only the reply was lost)
+                                                     └ taken ───► what stands (perhaps ours: a lost reply)
 """
 
 import json

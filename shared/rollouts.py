@@ -1,7 +1,7 @@
 """What the ledger says of a model's rollouts: who is in production, which split is desired, what is over.
 
-opened ─► deployed (dark) ─► steps/1 ─► shifted/1 ─► … ─► shifted/last (100 %) ─► bake ─► verdict promote  ─► end
-                                 └──────────────┴──────────────────────────────────────► verdict rollback ─► end
+opened ─► deployed (dark) ─► steps/1 ─► shifted/1 ─► … ─► 100 % ─► bake ─► verdict promote  ─► end
+                                 └──────────────┴────────────────────────► verdict rollback ─► end
 """
 
 from collections.abc import Mapping

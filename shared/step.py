@@ -4,10 +4,10 @@
                   │            │
                   │            ├ BadInput   recorded, told, acknowledged
                   └ BadInput   ├ NotYet, Transient   raised: delivered again
-                               └ anything else   recorded by its traceback's id and raised: delivered again, then dead-lettered
+                               └ all else   noted by its traceback's id, raised: delivered again, then dead-lettered
 
-A function publishes only after its record is committed, under ids that follow from the record: whoever crashes in between
-publishes the same events again, and the next function's own record absorbs them.
+A function publishes only after its record is committed, under ids that follow from the record: whoever crashes in
+between publishes the same events again, and the next function's own record absorbs them.
 """
 
 import hashlib
@@ -44,12 +44,12 @@ Events = Iterable[Envelope]
 Handler = Callable[[E, Step], Events]
 
 
-def handle(cloud_event: Any, function: str, handlers: Mapping[type[E], Handler[Any]]) -> None:
+def handle(cloud_event: Any, function: str, handlers: Mapping[type[Event], Handler[Any]]) -> None:
     """Carries one delivery of our own events to the handler of its type."""
 
     def act(message: Message, cloud: Cloud) -> Events:
         envelope = decode(message)
-        handler = handlers.get(type(envelope.payload))  # type: ignore[arg-type]
+        handler = handlers.get(type(envelope.payload))
         if handler is None:
             raise BadInput("event", [f"{function} does not handle {envelope.payload.type_name()}"])
         return handler(envelope.payload, _step(function, cloud, envelope.id, envelope.traceparent))

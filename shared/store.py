@@ -80,7 +80,9 @@ class CloudStore:
         try:
             return bytes(self._door("storage.read", blob.download_as_bytes))
         except Refused as refused:
-            return _absent(refused)
+            if not refused.absent:
+                raise
+            return None
 
     def stat(self, key: str) -> Entry | None:
         blob = self._door("storage.stat", lambda: self._bucket.get_blob(key))
@@ -117,9 +119,3 @@ def _entry(blob: "object") -> Entry:
         bytes=int(blob.size or 0),  # type: ignore[attr-defined]
         metadata=dict(blob.metadata or {}),  # type: ignore[attr-defined]
     )
-
-
-def _absent(refused: Refused) -> None:
-    if "404" in refused.reason:
-        return
-    raise refused

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.door import Door
 from shared.errors import Refused
@@ -12,7 +12,6 @@ from shared.errors import Refused
 if TYPE_CHECKING:
     from shared.environment import Environment
 
-T = TypeVar("T")
 _CALL_TIMEOUT_SECONDS = 30.0
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"})
 
@@ -161,7 +160,7 @@ class CloudVertex:
         from shared.environment import loopback
 
         endpoint = self._environment.vertex_endpoint or f"https://{self._environment.region}-aiplatform.googleapis.com"
-        credentials = AnonymousCredentials() if loopback(endpoint) else None
+        credentials = AnonymousCredentials() if loopback(endpoint) else None  # type: ignore[no-untyped-call]
         return getattr(self._api, kind)(
             transport="rest", client_options=ClientOptions(api_endpoint=endpoint), credentials=credentials
         )
@@ -226,7 +225,9 @@ class CloudVertex:
         try:
             found = self._door("vertex.list_versions", lambda: list(self._models.list_model_versions(name=name)))
         except Refused as refused:
-            return _none_if_absent(refused, [])
+            if not refused.absent:
+                raise
+            return []
         versions = [Version(f"{name}@{version.version_id}", dict(version.labels)) for version in found]
         return sorted(versions, key=lambda version: int(version.number))
 
@@ -262,7 +263,9 @@ class CloudVertex:
         try:
             found = self._door("vertex.get_endpoint", lambda: self._endpoints.get_endpoint(name=self._path(endpoint)))
         except Refused as refused:
-            return _none_if_absent(refused, None)
+            if not refused.absent:
+                raise
+            return None
         return _endpoint(found)
 
     def create_endpoint(self, endpoint: str) -> Operation:
@@ -300,10 +303,13 @@ class CloudVertex:
     def predict(self, endpoint: str, instances: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]:
         from google.protobuf import json_format, struct_pb2
 
-        request = self._api.PredictRequest(
-            endpoint=self._path(endpoint),
-            instances=[json_format.ParseDict(instance, struct_pb2.Value()) for instance in instances],
-            parameters=json_format.ParseDict(dict(parameters), struct_pb2.Value()),
+        kind = self._api.PredictRequest
+        request = kind.wrap(
+            kind.pb()(
+                endpoint=self._path(endpoint),
+                instances=[json_format.ParseDict(instance, struct_pb2.Value()) for instance in instances],
+                parameters=json_format.ParseDict(dict(parameters), struct_pb2.Value()),
+            )
         )
         answered = self._door("vertex.predict", lambda: self._predictions.predict(request=request, retry=None))
         return [json_format.MessageToDict(prediction) for prediction in type(answered).pb(answered).predictions]
@@ -340,9 +346,3 @@ def _operation(operation: Any) -> Operation:
     return Operation(
         operation.name, bool(operation.done), operation.error.message if operation.HasField("error") else ""
     )
-
-
-def _none_if_absent(refused: Refused, absent: T) -> T:
-    if "status 404" in refused.reason:
-        return absent
-    raise refused

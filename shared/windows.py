@@ -3,8 +3,8 @@
     contents ─► marker in pending/<k> ─► look: does windows/<k> stand without me? ─ yes ─► k+1, again
                                                     └ no ─► at home in k
 
-Writer, closer and sweeper all carry a marker this way, one window at a time, never "to the open one": a marker that was put
-down before the window closed is in its list, and one that came too late is seen to have come too late.
+Writer, closer and sweeper all carry a marker this way, one window at a time, never "to the open one": a marker that was
+put down before the window closed is in its list, and one that came too late is seen to have come too late.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Who hears what: the one table from which the local cloud is wired, `deploy.sh` deploys and the documentation is made."""
+"""Who hears what: the one table that the local cloud, the deployment and the documentation are made from."""
 
 from dataclasses import dataclass
 

@@ -118,7 +118,7 @@ def _notices(verdict: str, model: ModelName, name: str, reasons: list[str]) -> t
         return ()
     title = f"{model}: {name.rsplit('/', 1)[-1]} {'was ' + verdict if verdict == 'rejected' else 'is a duplicate'}"
     severity = "warning" if verdict == "rejected" else "info"
-    return (Notification(model=model, severity=severity, title=title[:200], why=tuple(reasons[:MAX_REASONS])),)  # type: ignore[arg-type]
+    return (Notification(model=model, severity=severity, title=title[:200], why=tuple(reasons[:MAX_REASONS])),)
 
 
 def _ask(verdict: Record, model: ModelName, settings: Settings, step: Step) -> Events:

@@ -1,4 +1,4 @@
-"""Counts and checks the records of a CSV file while it streams by: lines are not records, a quoted cell may hold many lines."""
+"""Counts and checks the records of a CSV file while it streams by: a record is not a line, its cells may hold many."""
 
 import codecs
 import csv
@@ -15,7 +15,7 @@ Kind = Literal["number", "text"]
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of trouble in one column: a stable code, how often, and the first rows it was seen in (the first row is 1)."""
+    """One kind of trouble in one column: a stable code, how often, and the first rows (from 1) it was seen in."""
 
     code: str
     text: str

@@ -1,6 +1,6 @@
 """One recorded training job per attempt, although Vertex AI can neither make creating one idempotent nor fence it.
 
-claim ─► list by label ─► adopt the oldest, else create ─► job-<attempt> ─► read back ─► another's? cancel mine
+claim ─► list by label ─► adopt the oldest or create ─► job-<attempt> ─► read back ─► another's? cancel mine
 """
 
 from window_closing import bind, close

@@ -1,7 +1,8 @@
 """What is due, for every model: level-triggered, from what stands in the ledger and what Vertex AI says.
 
-A step that still waits is given the very event that started it once more, as the ledger holds it: a lost event, an operation that
-has ended and a crash in between are then one and the same case, and the step's own function is the only one that does its work.
+A step that still waits is given the very event that started it once more, as the ledger holds it: a lost event, an
+operation that has ended and a crash in between are then one and the same case, and the step's own function is the only
+one that does its work.
 """
 
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def _of_model(model: ModelName, step: Step) -> Iterator[Envelope]:
     if window and not ended:
         yield from of_run(model, window, step)
     if window and _late_markers(model, window, step):
-        yield _request(model, window, "threshold", 0, step)
+        yield _request(model, window, 0, step)
     yield from of_rollout(model, step)
     if ended:
         yield from _threshold(model, window + 1, step)
@@ -57,9 +58,9 @@ def _threshold(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
     rows = waiting_rows(step.ledger, model, window)
     found = current(step.ledger, step.cloud.data, model) if rows else None
     if found is not None and rows >= found[1].threshold.at_least:
-        yield _request(model, window, "threshold", rows, step)
+        yield _request(model, window, rows, step)
 
 
-def _request(model: ModelName, window: int, reason: str, rows: int, step: Step) -> Envelope:
-    asked = TrainingRequested(model=model, reason=reason, window=window, rows=rows)  # type: ignore[arg-type]
-    return step.ledger.envelope(asked, f"windows/{model}/{window:06d}/{reason}")
+def _request(model: ModelName, window: int, rows: int, step: Step) -> Envelope:
+    asked = TrainingRequested(model=model, reason="threshold", window=window, rows=rows)
+    return step.ledger.envelope(asked, f"windows/{model}/{window:06d}/threshold")

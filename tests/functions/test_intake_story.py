@@ -78,7 +78,7 @@ def test_rows_that_come_while_a_run_is_open_wait_for_the_next_window(cloud: Memo
     run(cloud)
     drop(cloud, "data/digits/b.csv", rows(6, start=50))
     run(cloud)
-    assert "windows/digits/000002" not in cloud.state.keys()
+    assert "windows/digits/000002" not in set(cloud.state.keys())
     assert len(cloud.state.entries("pending/digits/000002/")) == 1
 
 
@@ -117,11 +117,11 @@ def test_a_job_whose_creation_got_no_answer_is_adopted_after_the_lease(cloud: Me
     drop(cloud, "data/digits/a.csv", rows(5))
     cloud.door.after["vertex.create_job"] = Transient("vertex.create_job", "timeout")
     run(cloud)
-    assert "runs/digits/000001/job-1" not in cloud.state.keys()
+    assert "runs/digits/000001/job-1" not in set(cloud.state.keys())
     assert [status for *_, status in cloud.refused] == ["launch_training"]
     tick(cloud)
     run(cloud)
-    assert "runs/digits/000001/job-1" not in cloud.state.keys(), "the claim is still live"
+    assert "runs/digits/000001/job-1" not in set(cloud.state.keys()), "the claim is still live"
     cloud.pass_time(61)
     tick(cloud)
     run(cloud)

@@ -1,4 +1,4 @@
-"""The whole outside world in memory, with a clock that only tests move and a door at which effects can be made to fail."""
+"""The whole outside world in memory, with a clock that only tests move and a door where effects can fail."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ VARIABLES = {
 
 @dataclass
 class FaultyDoor:
-    """Carries effects out, and lets a test break the next one of a name: before it is done, or after (its reply is lost)."""
+    """Carries effects out, and lets a test break the next one of a name: before it is done, or after."""
 
     before: dict[str, Exception] = field(default_factory=dict)
     after: dict[str, Exception] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Runs the real functions in the world in memory: every message goes through functions-framework to whoever subscribes."""
+"""Runs the real functions in the world in memory: messages go through functions-framework to whoever subscribes."""
 
 import base64
 import json
@@ -52,7 +52,7 @@ def subscribers(topic: str, message: Message) -> list[Subscription]:
 
 
 def settle(cloud: MemoryCloud, functions: Callable[[str], bool] = lambda _: True) -> list[tuple[str, str, int]]:
-    """Delivers until nothing is left but what is refused again and again; answers (function, topic, status) in order."""
+    """Delivers until nothing is left; answers (function, topic, status) in order, and keeps what was refused."""
     log: list[tuple[str, str, int]] = []
     refused: list[tuple[str, Message, str]] = []
     for _ in range(_MAX_ROUNDS):

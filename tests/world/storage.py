@@ -16,7 +16,7 @@ class _Object:
 
 
 class MemoryStore:
-    """Implements shared.store.Store; `put` overwrites as people do in the data bucket and answers the new generation."""
+    """Implements shared.store.Store; `put` overwrites, as people do in the data bucket."""
 
     def __init__(self, bucket: str, now: Callable[[], datetime], door: Door) -> None:
         self.bucket = bucket

@@ -99,9 +99,14 @@ class MemoryVertex:
         return self.door("vertex.create_endpoint", created)
 
     def deploy(
-        self, endpoint: str, deployed_model: str, version: str, machine_type: str, replicas: tuple[int, int],
+        self,
+        endpoint: str,
+        deployed_model: str,
+        version: str,
+        machine_type: str,  # noqa: ARG002
+        replicas: tuple[int, int],  # noqa: ARG002
         split: Mapping[str, int],
-    ) -> Operation:  # fmt: skip
+    ) -> Operation:
         def started() -> Operation:
             if deployed_model in self._found(endpoint).deployed:
                 raise Conflict("vertex.deploy")

@@ -1,0 +1,143 @@
+"""One decision per run: the first accepted evaluation's card, and the event that its verdict leads to.
+
+Only the recorded job of an attempt is heard; a stray job, or one whose attempt was given up, has nothing to say.
+"""
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from scorecard import Card, Criterion, Verdict, grade
+
+from shared.events import (
+    ApprovalRequested,
+    DeploymentApproved,
+    DeploymentRejected,
+    EvaluationCompleted,
+    Event,
+    Notification,
+)
+from shared.ids import RunId, run_parts
+from shared.ledger import Outcome, Record, run_key, window_key
+from shared.settings import Settings
+from shared.step import Events, Step
+
+_JUDGE = "scorecard"
+_MAX_TITLE = 200
+
+
+def decide(event: EvaluationCompleted, step: Step) -> Events:
+    """The run's one decision; nothing for an evaluation that does not count. NotYet before its job is recorded."""
+    key = run_key(event.run, "decision")
+    decision = step.ledger.find(key)
+    if decision is None:
+        job = _accepted_job(event, step)
+        if job is None:
+            return ()
+        settings = _settings(event.run, step)
+        decision = step.ledger.once(key, lambda: judged(event, job, settings, step.cloud.now()))
+    if not _is_about(decision, event):
+        return ()
+    if decision.data["verdict"] != Verdict.REJECT:
+        return decision.events
+    end = step.ledger.once(run_key(event.run, "end"), lambda: rejected(event.run, decision))
+    return (*decision.events, *end.events)
+
+
+def judged(event: EvaluationCompleted, job: str, settings: Settings, now: datetime) -> Outcome:
+    """The decision on an evaluation under a run's settings."""
+    card = grade(event.evaluation, settings.decision)
+    data = {
+        "verdict": card.verdict.value,
+        "card": card.model_dump(mode="json"),
+        "evaluation": event.evaluation.model_dump(mode="json"),
+        "artefacts": event.artefacts,
+        "digest": event.digest,
+        "attempt": event.attempt,
+        "job": job,
+    }
+    return Outcome(data, _events(event, card, now + timedelta(hours=settings.approval.expires_hours)))
+
+
+def rejected(run: RunId, decision: Record) -> Outcome:
+    """The end of a run whose challenger was rejected, as its decision tells it."""
+    model, _ = run_parts(run)
+    card = Card.model_validate(decision.data["card"])
+    aside = ("its rows are set aside: later runs do not train on them",) if _vetoed(card) else ()
+    reasons = (*reasons_of(card), *aside)
+    data = {"outcome": "rejected", "by": _JUDGE, "reasons": list(reasons), "set_aside": _vetoed(card)}
+    notice = Notification(
+        model=model,
+        run=run,
+        severity="warning",
+        title=f"{run}: rejected, {card.reason}"[:_MAX_TITLE],
+        why=reasons,
+    )
+    return Outcome(data, (notice,))
+
+
+def reasons_of(card: Card) -> tuple[str, ...]:
+    """The card as people read it: one line per criterion, then the vetoes that were raised or could not be judged."""
+    vetoes = [f"veto: {veto.reason}" for veto in card.vetoes if veto.raised is not False]
+    return (*(_line(criterion) for criterion in card.criteria), *vetoes)
+
+
+def _events(event: EvaluationCompleted, card: Card, expires: datetime) -> tuple[Event, ...]:
+    model, _ = run_parts(event.run)
+    reasons = reasons_of(card)
+    match card.verdict:
+        case Verdict.DEPLOY:
+            approved = DeploymentApproved(
+                model=model, run=event.run, artefacts=event.artefacts, digest=event.digest, score=card.total,
+                by=_JUDGE, reasons=reasons,
+            )  # fmt: skip
+            return approved, _notice(event.run, f"deployed, {card.reason}", reasons, None)
+        case Verdict.ASK:
+            asked = ApprovalRequested(
+                model=model, run=event.run, artefacts=event.artefacts, digest=event.digest, score=card.total,
+                reasons=reasons, expires=expires,
+            )  # fmt: skip
+            wanted = f"serin approve {event.run} or serin reject {event.run}, before {expires:%Y-%m-%d %H:%M} UTC"
+            return asked, _notice(event.run, f"a person is asked, {card.reason}", reasons, wanted)
+        case Verdict.REJECT:
+            rejection = DeploymentRejected(
+                model=model, run=event.run, score=card.total, by=_JUDGE, reasons=reasons, set_aside=_vetoed(card)
+            )
+            return (rejection,)  # the run's end tells people
+    assert_never(card.verdict)
+
+
+def _notice(run: RunId, title: str, reasons: tuple[str, ...], wanted: str | None) -> Notification:
+    model, _ = run_parts(run)
+    return Notification(model=model, run=run, title=f"{run}: {title}"[:_MAX_TITLE], why=reasons, next=wanted)
+
+
+def _line(criterion: Criterion) -> str:
+    points = "unknown" if criterion.points is None else str(criterion.points)
+    return f"{criterion.name}: {points} of {criterion.maximum}; {criterion.reason}"
+
+
+def _vetoed(card: Card) -> bool:
+    """Whether the data themselves are doubted, so that later runs do not train on them either."""
+    return any(veto.raised for veto in card.vetoes)
+
+
+def _accepted_job(event: EvaluationCompleted, step: Step) -> str | None:
+    """The full name of the recorded job whose evaluation this is; None if it is another's or was given up."""
+    recorded = str(step.ledger.require(run_key(event.run, f"job-{event.attempt}")).data["job"])
+    if _number(recorded) != _number(event.job):
+        return None
+    failed = step.ledger.find(run_key(event.run, f"failed-{event.attempt}"))
+    return recorded if failed is None else None
+
+
+def _is_about(decision: Record, event: EvaluationCompleted) -> bool:
+    return decision.data["attempt"] == event.attempt and _number(decision.data["job"]) == _number(event.job)
+
+
+def _number(job: str) -> str:
+    # A job knows only the last part of its own name.
+    return job.rsplit("/", 1)[-1]
+
+
+def _settings(run: RunId, step: Step) -> Settings:
+    return Settings.model_validate(step.ledger.require(window_key(*run_parts(run))).data["settings"])

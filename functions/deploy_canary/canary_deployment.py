@@ -1,0 +1,160 @@
+"""A rollout's beginning: opened once, deployed dark under the rollout's own number, then its first step ordered.
+
+opened ─► [verdict, end?] ─► endpoint ─► deployment ~ ─► [verdict, end?] ─► steps/1
+"""
+
+from datetime import timedelta
+
+from shared.errors import Conflict, NotYet, Refused
+from shared.events import Notification, SmokePassed, TrafficRequested
+from shared.ids import RunId, run_parts
+from shared.ledger import Outcome, Record, rollout_key, run_key, window_key
+from shared.rollouts import (
+    ALL,
+    Deployed,
+    Rollout,
+    last_rollout,
+    load,
+    newest,
+    production_endpoint,
+    promote,
+)
+from shared.settings import Settings
+from shared.step import Events, Step
+
+_FIRST_STEP = 1
+
+
+def deploy(event: SmokePassed, step: Step) -> Events:
+    """Brings the run's rollout as far as it can come now; says nothing while an operation is under way."""
+    if step.ledger.find(run_key(event.run, "end")) is not None:
+        return ()
+    rollout = load(step.ledger, event.model, _number(event, step))
+    if rollout.ordered:
+        return rollout.ordered[0].events
+    if rollout.verdict is not None or rollout.end is not None:
+        return _withdrawn(rollout, step)
+    endpoint = step.cloud.vertex.endpoint(production_endpoint(event.model))
+    if endpoint is None:
+        _make_endpoint(rollout, step)
+        return ()
+    if rollout.candidate.id not in endpoint.deployed:
+        return _make_deployment(event.run, rollout, step)
+    now = load(step.ledger, event.model, rollout.number)
+    if now.verdict is not None or now.end is not None:
+        return _withdrawn(now, step)
+    return _order_first_step(event.run, rollout, step)
+
+
+def _number(event: SmokePassed, step: Step) -> int:
+    """The number of the run's rollout, opening it if need be; NotYet while the one before is still under way."""
+    standing = step.ledger.find(run_key(event.run, "rollout"))
+    if standing is not None:
+        return int(standing.data["rollout"])
+    last = newest(step.ledger, event.model)
+    if last is not None and last.candidate.run == event.run:
+        return _noted(event.run, last.number, step)
+    if last is not None and last.end is None:
+        if not last.live:
+            raise NotYet(f"the end of rollout {last.number}")
+        promote(step.ledger, last, "the next rollout", f"{event.run} wants to start")
+    number = last_rollout(step.ledger, event.model) + 1
+    opened = step.ledger.once(rollout_key(event.model, number, "opened"), lambda: _opened(event, number, step))
+    if opened.data["run"] != event.run:
+        raise NotYet(f"the end of rollout {number}")
+    return _noted(event.run, number, step)
+
+
+def _noted(run: RunId, number: int, step: Step) -> int:
+    step.ledger.once(run_key(run, "rollout"), lambda: Outcome({"rollout": number}))
+    return number
+
+
+def _opened(event: SmokePassed, number: int, step: Step) -> Outcome:
+    last = newest(step.ledger, event.model)
+    base = last.production if last else None
+    candidate = Deployed(str(number), event.version, event.run, event.artefacts)
+    steps = _settings(event.run, step).rollout.steps if base else (ALL,)
+    data = {
+        "run": event.run,
+        "candidate": candidate.to_json(),
+        "base": base.to_json() if base else None,
+        "steps": list(steps),
+    }
+    return Outcome(data)
+
+
+def _make_endpoint(rollout: Rollout, step: Step) -> None:
+    try:
+        step.cloud.vertex.create_endpoint(production_endpoint(rollout.model))
+    except Conflict:
+        return  # somebody else is making it
+
+
+def _make_deployment(run: RunId, rollout: Rollout, step: Step) -> Events:
+    key = rollout_key(rollout.model, rollout.number, "deployment")
+    started = step.ledger.find(key)
+    if started is not None:
+        return _failed(run, rollout, _trouble(started, run, step), step)
+    serving = _settings(run, step).serving
+    step.ledger.claim(key, step.cloud.environment.lease_seconds)
+    try:
+        operation = step.cloud.vertex.deploy(
+            production_endpoint(rollout.model),
+            rollout.candidate.id,
+            rollout.candidate.version,
+            serving.machine_type,
+            (serving.replicas_min, serving.replicas_max),
+            {},
+        )
+    except Conflict as taken:
+        raise NotYet("the deployment that was started before") from taken
+    step.ledger.once(key, lambda: Outcome({"operation": operation.name}))
+    return ()
+
+
+def _trouble(started: Record, run: RunId, step: Step) -> str:
+    """Why a deployment will not come about; nothing while it still may."""
+    operation = step.cloud.vertex.operation(started.data["operation"])
+    if operation.done and operation.error:
+        return operation.error
+    limit = _settings(run, step).serving.deploy_timeout_seconds
+    return f"not done after {limit} s" if step.cloud.now() - started.at > timedelta(seconds=limit) else ""
+
+
+def _failed(run: RunId, rollout: Rollout, trouble: str, step: Step) -> Events:
+    if not trouble:
+        return ()
+    reasons = [f"deployment: {trouble}"]
+    title = f"{rollout.model}: the candidate could not be deployed"
+    notice = Notification(model=rollout.model, run=run, severity="error", title=title, why=tuple(reasons))
+    end = {"outcome": "failed", "by": "deploy_canary", "because": reasons[0], "set_aside": False}
+    step.ledger.once(
+        rollout_key(rollout.model, rollout.number, "verdict"), lambda: Outcome({**end, "decision": "rollback"})
+    )
+    step.ledger.once(rollout_key(rollout.model, rollout.number, "end"), lambda: Outcome(end))
+    ended = step.ledger.once(run_key(run, "end"), lambda: Outcome({**end, "reasons": reasons}, (notice,)))
+    return ended.events
+
+
+def _withdrawn(rollout: Rollout, step: Step) -> Events:
+    """Takes back what was deployed for a rollout that was decided meanwhile."""
+    endpoint = step.cloud.vertex.endpoint(production_endpoint(rollout.model))
+    if rollout.decision == "rollback" and endpoint and rollout.candidate.id in endpoint.deployed:
+        try:
+            step.cloud.vertex.undeploy(production_endpoint(rollout.model), rollout.candidate.id)
+        except Refused as refused:
+            raise NotYet("the end of its traffic") from refused
+    return ()
+
+
+def _order_first_step(run: RunId, rollout: Rollout, step: Step) -> Events:
+    percent = rollout.steps[0]
+    asked = TrafficRequested(model=rollout.model, run=run, rollout=rollout.number, step=_FIRST_STEP, percent=percent)
+    key = rollout_key(rollout.model, rollout.number, f"steps/{_FIRST_STEP:06d}")
+    return step.ledger.once(key, lambda: Outcome({"percent": percent}, (asked,))).events
+
+
+def _settings(run: RunId, step: Step) -> Settings:
+    model, window = run_parts(run)
+    return Settings.model_validate(step.ledger.require(window_key(model, window)).data["settings"])

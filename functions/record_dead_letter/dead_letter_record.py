@@ -1,0 +1,99 @@
+"""What is known of a message that was given up: which function, which event, how often tried, and where it broke."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+
+from shared.events import Notification
+from shared.foreign import DeadLetter
+from shared.ids import MODEL_NAME, ModelName, RunId, run_parts
+from shared.ledger import Ledger, Outcome
+from shared.step import Events, Step
+
+MAX_DATA_BYTES = 1024 * 1024  # above the largest event of ours, a full batch of outcomes
+_NOBODY = ModelName("unknown")
+_OWN_SOURCE = "//serin/record_dead_letter"
+_STORED_OBJECT = ("bucketId", "objectId", "objectGeneration")
+
+
+def keep(letter: DeadLetter, step: Step) -> Events:
+    """Keeps a dead letter once, however often it is dead-lettered, and tells people."""
+    return step.ledger.once(f"dead-letters/{identity(letter)}", lambda: _kept(letter, step.ledger)).events
+
+
+def identity(letter: DeadLetter) -> str:
+    """The same for every copy of the same event given up by the same subscription."""
+    about = (letter.subscription, *_event_identity(letter))
+    return hashlib.sha256("\0".join(about).encode()).hexdigest()[:20]
+
+
+def function_of(subscription: str) -> str:
+    """The function whose subscription it was, named `<function>.<topic>`."""
+    return subscription.rsplit("/", 1)[-1].split(".", 1)[0]
+
+
+def _kept(letter: DeadLetter, ledger: Ledger) -> Outcome:
+    function = function_of(letter.subscription)
+    trace = _traceback_id(function, letter.attributes, ledger)
+    data = {
+        "function": function,
+        "subscription": letter.subscription,
+        "attempts": letter.attempts,
+        "attributes": dict(letter.attributes),
+        "data": base64.b64encode(letter.data[:MAX_DATA_BYTES]).decode(),
+        "data_bytes": len(letter.data),
+        "traceback": trace,
+    }
+    return Outcome(data, _notices(letter, function, trace))
+
+
+def _notices(letter: DeadLetter, function: str, trace: str | None) -> tuple[Notification, ...]:
+    # The notice about a lost notice was lost too: to say more about it would go on for ever while the channel is dead.
+    if letter.attributes.get("ce-source") == _OWN_SOURCE:
+        return ()
+    model, run = _about(letter.attributes)
+    why = (
+        f"event {letter.attributes.get('ce-id') or _object_name(letter.attributes)}",
+        f"kind {letter.attributes.get('ce-type') or 'not an event of ours'}",
+        f"traceback {trace}" if trace else "no bug was noted: it was put off every time",
+    )
+    notice = Notification(
+        model=model,
+        run=run,
+        severity="error",
+        title=f"{function} gave up an event after {letter.attempts} attempts"[:200],
+        why=why,
+        next="mend the cause, then send the event again",
+    )
+    return (notice,)
+
+
+def _about(attributes: Mapping[str, str]) -> tuple[ModelName, RunId | None]:
+    """The model and run that the letter names, as far as they are names at all."""
+    try:
+        run = RunId(attributes.get("ce-run", ""))
+        return run_parts(run)[0], run
+    except ValueError:
+        model = attributes.get("ce-model", "")
+        return (ModelName(model) if MODEL_NAME.fullmatch(model) else _NOBODY), None
+
+
+def _event_identity(letter: DeadLetter) -> tuple[str, ...]:
+    attributes = letter.attributes
+    if attributes.get("ce-id"):
+        return attributes.get("ce-source", ""), attributes["ce-id"]
+    if all(attributes.get(name) for name in _STORED_OBJECT):
+        return tuple(attributes[name] for name in _STORED_OBJECT)
+    content = "\0".join(f"{name}={value}" for name, value in sorted(attributes.items()))
+    return content, hashlib.sha256(letter.data).hexdigest()
+
+
+def _object_name(attributes: Mapping[str, str]) -> str:
+    return attributes.get("objectId") or "without a name"
+
+
+def _traceback_id(function: str, attributes: Mapping[str, str], ledger: Ledger) -> str | None:
+    """The newest bug that the function noted for this event, or None."""
+    about = hashlib.sha256(attributes.get("ce-id", "").encode()).hexdigest()[:20]
+    noted = ledger.entries(f"bugs/{function}/{about}/")
+    return max(noted, key=lambda entry: entry.created).key.rsplit("/", 1)[-1] if noted else None

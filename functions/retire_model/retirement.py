@@ -1,0 +1,58 @@
+"""Taking away what nobody needs: looked at again before it goes, and gone already is done."""
+
+from shared.errors import Conflict, NotYet, Refused
+from shared.events import RetirementDue
+from shared.rollouts import newest, production_endpoint, staging_endpoint
+from shared.step import Events, Step
+
+
+def retire(event: RetirementDue, step: Step) -> Events:
+    """Undeploys or deletes the target; NotYet while it still has traffic or its endpoint is busy."""
+    match event.what:
+        case "staging":
+            _undeploy(staging_endpoint(event.model), event.target, step)
+        case "base":
+            if not _needed(event, step):
+                _undeploy(production_endpoint(event.model), event.target, step)
+        case "version":
+            _delete(event.target, step)
+    return ()
+
+
+def _needed(event: RetirementDue, step: Step) -> bool:
+    """Whether the newest rollout still goes back to the target, or has it in production."""
+    rollout = newest(step.ledger, event.model)
+    if rollout is None:
+        return False
+    production = rollout.production
+    open_base = rollout.base if rollout.end is None else None
+    return event.target in {each.id for each in (production, open_base) if each is not None}
+
+
+def _undeploy(endpoint: str, target: str, step: Step) -> None:
+    found = step.cloud.vertex.endpoint(endpoint)
+    if found is None or target not in found.deployed:
+        return
+    if found.split.get(target) and len(found.deployed) > 1:
+        _hand_over(endpoint, target, step)
+    try:
+        step.cloud.vertex.undeploy(endpoint, target)
+    except (Conflict, Refused) as busy:
+        raise NotYet(f"an endpoint that is free: {busy}") from busy
+
+
+def _hand_over(endpoint: str, target: str, step: Step) -> None:
+    """Takes the traffic of a staging endpoint from the target; production's traffic is never touched here."""
+    found = step.cloud.vertex.endpoint(endpoint)
+    if found is None or not endpoint.endswith("-staging"):
+        raise NotYet("the end of its traffic")
+    other = next(each for each in found.deployed if each != target)
+    step.cloud.vertex.set_split(found, {other: 100})
+
+
+def _delete(version: str, step: Step) -> None:
+    try:
+        step.cloud.vertex.delete_version(version)
+    except Refused as refused:
+        if not refused.absent:
+            raise NotYet("a version that is deployed nowhere") from refused

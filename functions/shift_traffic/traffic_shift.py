@@ -1,0 +1,66 @@
+"""One step of a rollout, in the one order in which no rolled-back candidate gets traffic again.
+
+read endpoint ─► read verdict, end, later steps ─► write the whole map under that etag ─► read back ─► read the verdict
+     ▲                                                      │
+     └──────────────── changed meanwhile ───────────────────┘
+"""
+
+from shared.errors import Conflict, NotYet, Refused
+from shared.events import RollbackRequested, TrafficRequested, TrafficShifted
+from shared.ledger import Outcome, rollout_key
+from shared.rollouts import Rollout, load, production_endpoint, split
+from shared.step import Events, Step
+
+_TRIES = 5
+
+
+def shift(event: TrafficRequested, step: Step) -> Events:
+    """Orders the step's split and records that it was seen; says nothing when the step is over or overtaken."""
+    for _ in range(_TRIES):
+        try:
+            return _once_through(event, step)
+        except Conflict:
+            continue
+    raise NotYet("an endpoint that nobody else is changing")
+
+
+def _once_through(event: TrafficRequested, step: Step) -> Events:
+    endpoint = step.cloud.vertex.endpoint(production_endpoint(event.model))
+    rollout = load(step.ledger, event.model, event.rollout)
+    if endpoint is None or _is_over(rollout, event.step):
+        return ()
+    wanted = split(rollout.candidate, rollout.base, event.percent)
+    if dict(endpoint.split) != wanted:
+        try:
+            step.cloud.vertex.set_split(endpoint, wanted)
+        except Refused:
+            return ()  # the map names what is not deployed: the step has ended with its candidate
+    seen = step.cloud.vertex.endpoint(production_endpoint(event.model))
+    if seen is None or dict(seen.split) != wanted:
+        raise Conflict("vertex.set_split")
+    now = load(step.ledger, event.model, event.rollout)
+    if now.decision == "rollback":
+        return [step.ledger.envelope(_left(now), f"{rollout_key(now.model, now.number, 'verdict')}/seen-by-shift")]
+    return _record(event, wanted, step)
+
+
+def _is_over(rollout: Rollout, number: int) -> bool:
+    later = any(int(ordered.key.rsplit("/", 1)[-1]) > number for ordered in rollout.ordered)
+    return rollout.decision == "rollback" or rollout.end is not None or later
+
+
+def _record(event: TrafficRequested, wanted: dict[str, int], step: Step) -> Events:
+    shifted = TrafficShifted(
+        model=event.model, run=event.run, rollout=event.rollout, step=event.step, percent=event.percent, split=wanted
+    )
+    key = rollout_key(event.model, event.rollout, f"shifted/{event.step:06d}")
+    return step.ledger.once(key, lambda: Outcome({"percent": event.percent, "split": wanted}, (shifted,))).events
+
+
+def _left(rollout: Rollout) -> RollbackRequested:
+    assert rollout.verdict is not None
+    data = rollout.verdict.data
+    return RollbackRequested(
+        model=rollout.model, rollout=rollout.number, by=data["by"], because=data["because"],
+        set_aside=bool(data.get("set_aside")), numbers=data.get("numbers") or {},
+    )  # fmt: skip

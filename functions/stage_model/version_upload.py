@@ -1,0 +1,87 @@
+"""One version in the registry per run, although an upload can be made idempotent only by looking for its label first.
+
+claim ─► look for the run's label ─ there ─► adopt the oldest
+                                  └ not ───► upload ─► record the operation ─► (later) done and visible ─► version
+"""
+
+import secrets
+
+from staging_order import Order
+from staging_progress import Pending, Progress, Ready, first_claim, followed, refused
+
+from shared.errors import Conflict, Refused, Transient
+from shared.ledger import Outcome, run_key
+from shared.step import Step
+from shared.store import Store
+from shared.vertex import VersionOrder
+
+RECEIPT_KEY = "keys/receipts/1"
+_RECEIPT_KEY_BYTES = 32
+_WHAT = "the upload"
+
+
+def uploaded(order: Order, step: Step) -> Progress:
+    """The run's version once it is in the registry and recorded; starts or follows the upload until then."""
+    recorded = step.ledger.find(run_key(order.run, "version"))
+    if recorded is not None:
+        return Ready(recorded.data["version"])
+    progress = _looked_for(order, step)
+    return _recorded(order, progress.value, step) if isinstance(progress, Ready) else progress
+
+
+def _looked_for(order: Order, step: Step) -> Progress:
+    visible = _visible(order, step)
+    started = step.ledger.find(run_key(order.run, "upload"))
+    if started is not None:
+        return followed(started, _WHAT, visible, order, step)
+    return visible or _started(order, step)
+
+
+def _started(order: Order, step: Step) -> Progress:
+    key = run_key(order.run, "upload")
+    step.ledger.claim(key, step.cloud.environment.lease_seconds)
+    # Who held the claim before may have finished since we looked.
+    if visible := _visible(order, step):
+        return visible
+    ensure_receipt_key(step.cloud.state)
+    try:
+        operation = step.cloud.vertex.upload(version_order(order, step))
+    except (Conflict, Refused, Transient) as error:
+        return refused(error, _WHAT, first_claim(key), order, step)
+    started = step.ledger.once(key, lambda: Outcome({"operation": operation.name}))
+    return followed(started, _WHAT, _visible(order, step), order, step) if operation.done else Pending()
+
+
+def _visible(order: Order, step: Step) -> Ready | None:
+    """The oldest version with the run's label, if the registry shows one."""
+    found = [each for each in step.cloud.vertex.versions(order.model) if each.labels.get("serin-run") == order.run]
+    return Ready(found[0].name) if found else None
+
+
+def _recorded(order: Order, version: str, step: Step) -> Ready:
+    recorded = step.ledger.once(run_key(order.run, "version"), lambda: Outcome({"version": version}))
+    return Ready(recorded.data["version"])
+
+
+def version_order(order: Order, step: Step) -> VersionOrder:
+    """What the version is to be: the artefacts in the serving container, and what the container has to know."""
+    environment = step.cloud.environment
+    return VersionOrder(
+        model=order.model,
+        image=environment.serving_image,
+        artefacts=order.artefacts,
+        labels={"serin-model": order.model, "serin-run": order.run, "serin-attempt": str(order.attempt)},
+        variables={
+            "GOOGLE_CLOUD_PROJECT": environment.project,
+            "SERIN_MODEL": order.model,
+            "SERIN_RUN": order.run,
+            "SERIN_REPORT_SECONDS": f"{order.report_seconds:g}",
+            "SERIN_RECEIPT_KEY_URI": f"gs://{environment.state_bucket}/{RECEIPT_KEY}",
+        },
+    )
+
+
+def ensure_receipt_key(state: Store) -> None:
+    """Makes the key that signs receipts, unless it stands: every version of every model signs with the same."""
+    if state.stat(RECEIPT_KEY) is None:
+        state.create(RECEIPT_KEY, secrets.token_hex(_RECEIPT_KEY_BYTES).encode())

@@ -1,0 +1,1 @@
+"""Cloud Scheduler, as far as Serin uses it: one job that publishes a tick."""

@@ -1,0 +1,40 @@
+"""`python -m local.storage --port N --data DIR [--pubsub HOST:PORT]`: ready once it prints its line, until SIGTERM."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from local.storage.server import Server
+from local.storage.service import FolderInUse
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    stop_signals = {signal.SIGTERM, signal.SIGINT}
+    # gRPC tells every lost connection on stderr; delivery repeats by itself, so nobody needs to read that.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # Blocked before the server's threads begin, so that only the wait below receives them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
+    try:
+        server = Server(arguments.data, arguments.pubsub, arguments.port)
+    except (OSError, FolderInUse) as error:
+        sys.exit(f"local.storage: {error}")
+    with server:
+        sys.stdout.write(json.dumps({"service": "storage", "port": server.port}) + "\n")
+        sys.stdout.flush()
+        signal.sigwait(stop_signals)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.storage", description="Cloud Storage on this machine.")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds everything")
+    parser.add_argument("--pubsub", metavar="HOST:PORT", help="where notifications are published")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

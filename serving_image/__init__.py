@@ -1,0 +1,1 @@
+"""The container that answers `/health`, `/score` and the Vertex AI prediction routes."""

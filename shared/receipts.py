@@ -1,0 +1,99 @@
+"""Receipts: what a prediction hands out so that its label, arriving later, counts for the right deployment, once.
+
+A receipt is opaque and signed: base64url of a small JSON body and 16 bytes of HMAC-SHA256 (RFC 2104, truncated as its
+section 5 allows). Its (reporter, sequence) pair is its identity; sequences are dense, so that "already counted" is a few ranges.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_MAC_BYTES = 16
+MAX_RECEIPT_CHARACTERS = 1024
+
+
+class BadReceiptError(ValueError):
+    """A text that is no receipt of ours."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Which deployment predicted which label, as the how-manieth of which reporter."""
+
+    model: str
+    run: str
+    deployed_model: str
+    reporter: str
+    sequence: int
+    label: str
+
+
+def issue(key_id: str, key: bytes, receipt: Receipt) -> str:
+    """The text of a receipt, signed with a key that later can be told by its id."""
+    fields = [
+        key_id, receipt.model, receipt.run, receipt.deployed_model, receipt.reporter, receipt.sequence, receipt.label,
+    ]  # fmt: skip
+    body = json.dumps(fields, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(_mac(key, body) + body).decode().rstrip("=")
+
+
+def read(keys: Mapping[str, bytes], text: str) -> Receipt:
+    """The receipt in a text; raises BadReceiptError unless one of the keys signed it."""
+    if len(text) > MAX_RECEIPT_CHARACTERS:
+        raise BadReceiptError("too long")
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        key_id, model, run, deployed_model, reporter, sequence, label = json.loads(raw[_MAC_BYTES:])
+    except ValueError as error:
+        raise BadReceiptError("not a receipt") from error
+    key = keys.get(key_id) if isinstance(key_id, str) else None
+    if key is None:
+        raise BadReceiptError("signed with a key that is not known")
+    if not hmac.compare_digest(_mac(key, raw[_MAC_BYTES:]), raw[:_MAC_BYTES]):
+        raise BadReceiptError("the signature is wrong")
+    return Receipt(model, run, deployed_model, reporter, sequence, label)
+
+
+def key_id_of(text: str) -> str | None:
+    """The id of the key that a receipt says it was signed with, before anything is believed."""
+    try:
+        fields = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))[_MAC_BYTES:])
+    except ValueError:
+        return None
+    return fields[0] if isinstance(fields, list) and fields and isinstance(fields[0], str) else None
+
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, hashlib.sha256)[:_MAC_BYTES]
+
+
+@dataclass
+class Seen:
+    """The sequences already counted, as sorted ranges [first, last] per reporter."""
+
+    ranges: dict[str, list[list[int]]] = field(default_factory=dict)
+
+    def add(self, reporter: str, sequence: int) -> bool:
+        """Counts a sequence; answers whether it was new."""
+        known = self.ranges.setdefault(reporter, [])
+        place = bisect_right(known, [sequence, sequence + 1]) - 1
+        before = known[place] if place >= 0 else None
+        if before is not None and before[1] >= sequence:
+            return False
+        after = known[place + 1] if place + 1 < len(known) else None
+        joins_before = before is not None and before[1] == sequence - 1
+        joins_after = after is not None and after[0] == sequence + 1
+        if before is not None and after is not None and joins_before and joins_after:
+            before[1] = after[1]
+            del known[place + 1]
+        elif before is not None and joins_before:
+            before[1] = sequence
+        elif after is not None and joins_after:
+            after[0] = sequence
+        else:
+            known.insert(place + 1, [sequence, sequence])
+        return True

@@ -1,0 +1,198 @@
+"""Notices reach every channel once, whatever the others do, and no address is ever said."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from notice_channel import through_apprise
+from notice_delivery import MAX_BODY_CHARS, Channel, body, line
+
+from shared.errors import Transient
+from shared.events import Notification
+from tests.functions.standing_run import event, keys
+from tests.world.cloud import MemoryCloud
+from tests.world.running import send
+
+# One of apprise's own plugins imports a module that is deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+SECRET = "s3cret-t0ken"
+
+
+@dataclass
+class Hook:
+    """A webhook on this machine: what it was told, and the status that it answers."""
+
+    port: int
+    status: int = 200
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"json://serin:{SECRET}@127.0.0.1:{self.port}/hooks/{SECRET}"
+
+
+@contextmanager
+def listening() -> Iterator[Hook]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hook.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(hook.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        hook = Hook(server.server_address[1])
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield hook
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def hooks() -> Iterator[tuple[Hook, Hook]]:
+    with ExitStack() as stack:
+        yield stack.enter_context(listening()), stack.enter_context(listening())
+
+
+def world(*addresses: str) -> MemoryCloud:
+    return MemoryCloud({"SERIN_NOTIFY_URLS": " ".join(addresses)})
+
+
+def notify(cloud: MemoryCloud) -> int:
+    return send(cloud, "notify", event("notifications"))
+
+
+def delivered(cloud: MemoryCloud) -> list[str]:
+    return keys(cloud, "notices/")
+
+
+def test_every_channel_is_told_what_why_and_what_next(hooks: tuple[Hook, Hook]) -> None:
+    cloud = world(*(hook.address for hook in hooks))
+    assert notify(cloud) == 200
+    for hook in hooks:
+        (told,) = hook.told
+        assert (told["title"], told["type"]) == ("digits-000002: rejected, 35 points, below 50", "warning")
+        assert told["message"].splitlines() == [
+            "- improvement: 0 of 40; -1.2 points of accuracy against the champion",
+            "- quality: 20 of 30; accuracy 84.0% is fair",
+            "Next: look at the rows of window 2",
+        ]
+    assert cloud.bus.messages == []
+
+
+def test_a_redelivery_tells_nobody_twice(hooks: tuple[Hook, Hook]) -> None:
+    cloud = world(*(hook.address for hook in hooks))
+    notify(cloud)
+    assert notify(cloud) == 200
+    assert [len(hook.told) for hook in hooks] == [1, 1]
+
+
+def test_one_dead_channel_does_not_keep_the_others_from_hearing_and_is_tried_again(hooks: tuple[Hook, Hook]) -> None:
+    dead, well = hooks
+    cloud = world(dead.address, well.address)
+    dead.status = 500
+    assert notify(cloud) == 500
+    assert [len(hook.told) for hook in hooks] == [1, 1]
+    dead.status = 200
+    assert notify(cloud) == 200
+    assert [len(hook.told) for hook in hooks] == [2, 1]
+
+
+def test_an_address_that_is_none_fails_alone(hooks: tuple[Hook, Hook]) -> None:
+    cloud = world("no-such-service://x", hooks[0].address)
+    assert notify(cloud) == 500
+    assert len(hooks[0].told) == 1
+
+
+def test_a_channel_named_twice_is_told_once(hooks: tuple[Hook, Hook]) -> None:
+    assert notify(world(hooks[0].address, hooks[0].address)) == 200
+    assert len(hooks[0].told) == 1
+
+
+def test_after_a_lost_reply_of_the_ledger_nobody_is_told_twice(hooks: tuple[Hook, Hook]) -> None:
+    cloud = world(hooks[0].address)
+    cloud.door.after["storage.create"] = Transient("storage.create", "timeout")
+    assert notify(cloud) == 500
+    assert notify(cloud) == 200
+    assert len(hooks[0].told) == 1
+
+
+def test_another_notice_is_told_as_well(hooks: tuple[Hook, Hook]) -> None:
+    cloud = world(hooks[0].address)
+    notify(cloud)
+    kept = event("notifications")
+    again = type(kept)(f"{kept.id}-again", kept.source, kept.time, kept.payload)
+    assert send(cloud, "notify", again) == 200
+    assert (len(hooks[0].told), len(delivered(cloud))) == (2, 2)
+
+
+def test_without_channels_a_notice_is_one_line_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    assert notify(world()) == 200
+    (said,) = [json.loads(each) for each in capfd.readouterr().out.splitlines()]
+    assert (said["severity"], said["message"]) == ("WARNING", "digits-000002: rejected, 35 points, below 50")
+    assert said["notice"]["next"] == "look at the rows of window 2"
+    assert said["notice"]["run"] == "digits-000002"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_no_address_is_said_anywhere(
+    hooks: tuple[Hook, Hook], status: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks[0].status = status
+    cloud = world(hooks[0].address, f"nonsense://{SECRET}", f"json://127.0.0.1:1/{SECRET}", f"slack://{SECRET}")
+    assert notify(cloud) == 500
+    written = capfd.readouterr()
+    kept = b"".join(cloud.state.read(key) or b"" for key in keys(cloud)).decode()
+    said = [written.out, written.err, caplog.text, kept, *keys(cloud)]
+    assert "not told: " in written.out
+    assert not [each for each in said if SECRET in each]
+
+
+def test_a_delivery_is_recorded_under_the_event_and_the_channel(hooks: tuple[Hook, Hook]) -> None:
+    cloud = world(hooks[0].address)
+    notify(cloud)
+    (key,) = delivered(cloud)
+    kept = json.loads(cloud.state.read(key) or b"")["data"]
+    assert key.endswith(f"/{Channel(hooks[0].address).hash}")
+    assert (kept["channel"], kept["event"]) == (Channel(hooks[0].address).name, "runs/digits/000002/end#0")
+
+
+@pytest.mark.parametrize(
+    ("address", "scheme"),
+    [
+        ("slack://a/b/c", "slack"),
+        ("mailtos://u:p@example.org", "mailtos"),
+        ("SECRET", "unknown"),
+        ("a b://x", "unknown"),
+    ],
+)
+def test_a_channel_is_named_by_its_scheme_and_a_hash(address: str, scheme: str) -> None:
+    assert Channel(address).name == f"{scheme}/{Channel(address).hash}"
+    assert len(Channel(address).hash) == 20
+
+
+def test_a_long_notice_is_cut_where_channels_end() -> None:
+    text = body(Notification(model="digits", title="t", why=("x" * 5000, "y" * 5000)))
+    assert (len(text), text[-1]) == (MAX_BODY_CHARS, "…")
+
+
+def test_a_notice_without_reasons_still_has_a_body() -> None:
+    assert body(Notification(model="digits", title="3 of 100 rows wait")) == "3 of 100 rows wait"
+
+
+@pytest.mark.parametrize(("severity", "logged"), [("info", "INFO"), ("warning", "WARNING"), ("error", "ERROR")])
+def test_the_log_line_has_the_severity_that_logging_knows(severity: Any, logged: str) -> None:
+    assert line(Notification(model="digits", title="t", severity=severity), "e")["severity"] == logged
+
+
+def test_a_service_that_cannot_be_reached_is_untold_and_nothing_is_raised() -> None:
+    assert through_apprise("json://127.0.0.1:1/", "t", "b", "info") is False

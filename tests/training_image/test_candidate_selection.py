@@ -1,0 +1,64 @@
+"""Folds are fair, and the better candidate is chosen on rows it has not seen."""
+
+import numpy as np
+import pytest
+
+from training_image.candidates import Candidate, Shape
+from training_image.errors import BadData
+from training_image.selection import Tried, assign_folds, best, cross_validate
+
+
+class Memory:
+    """A classifier that knows exactly the rows it was fitted on, and says 0 to every other."""
+
+    def fit(self, rows: np.ndarray, labels: np.ndarray) -> "Memory":
+        self.known = dict(zip(rows[:, 0].tolist(), labels.tolist(), strict=True))
+        return self
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return np.array([self.known.get(row, 0) for row in rows[:, 0].tolist()])
+
+
+def test_every_fold_has_its_share_of_every_label_and_of_the_new_rows() -> None:
+    labels = np.array([0] * 50 + [1] * 30 + [2] * 20)
+    judged = np.arange(100) % 2 == 0
+    assigned = assign_folds(labels, judged, 5, seed=3)
+    for fold in range(5):
+        assert np.bincount(labels[assigned == fold]).tolist() == [10, 6, 4]
+        assert judged[assigned == fold].sum() == 10
+
+
+def test_the_seed_decides_the_folds() -> None:
+    labels, judged = np.arange(60) % 3, np.ones(60, dtype=np.bool_)
+    assert assign_folds(labels, judged, 5, 1).tolist() == assign_folds(labels, judged, 5, 1).tolist()
+    assert assign_folds(labels, judged, 5, 1).tolist() != assign_folds(labels, judged, 5, 2).tolist()
+
+
+def test_no_answer_comes_from_a_fit_that_has_seen_the_row() -> None:
+    rows, labels = np.arange(40.0).reshape(-1, 1), np.array([1, 2] * 20)
+    assigned = assign_folds(labels, np.ones(40, dtype=np.bool_), 4, 0)
+    tried = cross_validate(Candidate("memory", lambda *_: Memory()), Shape(1, 0), rows, labels, assigned, 0)
+    assert tried.predictions.tolist() == [0] * 40
+    assert tried.fold_accuracies == (0.0,) * 4
+
+
+def test_fewer_rows_than_folds_and_lonely_labels_have_reasons() -> None:
+    with pytest.raises(BadData) as caught:
+        assign_folds(np.array([0, 0, 1]), np.ones(3, dtype=np.bool_), 5, 0)
+    assert caught.value.reasons == (
+        "3 rows are fewer than the 5 folds of the cross-validation",
+        "at least two labels need at least two rows each",
+    )
+
+
+def test_a_label_with_one_row_among_others_is_no_obstacle() -> None:
+    labels = np.array([0] * 10 + [1] * 10 + [2])
+    assert np.bincount(assign_folds(labels, np.ones(21, dtype=np.bool_), 5, 0)).tolist() == [5, 4, 4, 4, 4]
+
+
+def test_the_better_is_chosen_and_the_first_of_equals() -> None:
+    def tried(name: str, *accuracies: float) -> Tried:
+        return Tried(Candidate(name, lambda *_: None), np.array([0]), accuracies)
+
+    assert best([tried("a", 0.8, 0.9), tried("b", 0.9, 0.9)]).candidate.name == "b"
+    assert best([tried("a", 0.8, 0.9), tried("b", 0.9, 0.8)]).candidate.name == "a"

@@ -1,0 +1,233 @@
+"""From the bytes of uploads to one typed table: the only place where training looks at text.
+
+Uploads were checked when they came, but each alone; here they meet, so what fits no common table is said here.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training_image.errors import BadData
+
+MAX_FEATURES = 2_000
+"""Wider tables train for hours on the default machine and make models too big to serve within a request's time."""
+MAX_LABELS = 500
+"""A target with more different values is a number or an identifier, not a class; and the labels travel in an event."""
+MAX_LABEL_BYTES = 64
+"""Keeps all labels together within an event."""
+MAX_TEXTS_PER_COLUMN = 1_000
+"""One one-hot column each: a column with more is free text or an identifier, from which nothing would generalise."""
+MAX_CELL_CHARACTERS = 1 << 20
+"""A longer cell is a file with a lost quote."""
+MAX_REASONS = 20
+"""A person reads the first few; a file with a million bad rows must not make a reason of a hundred megabytes."""
+
+Kind = Literal["number", "text"]
+Floats = NDArray[np.float32]
+Texts = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file of rows, as stored; the name is for reasons only."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Feature:
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows of a training, numbers and texts apart, in the order of the features of each kind.
+
+    `numbers` is float32 [rows, number features] with NaN for missing, `texts` object [rows, text features] with "" for
+    missing, `target` object [rows]; `judged` is true for the rows of the new window.
+    """
+
+    features: tuple[Feature, ...]
+    numbers: Floats
+    texts: Texts
+    target: Texts
+    judged: NDArray[np.bool_]
+    trained_sha256: str
+    judged_sha256: str
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """The names of the features of one kind, in the order of their columns."""
+        return tuple(feature.name for feature in self.features if feature.kind == kind)
+
+
+@dataclass(frozen=True)
+class _Records:
+    header: tuple[str, ...]
+    records: list[list[str]]
+    sha256: str
+
+
+def read_table(
+    earlier: Sequence[Upload],
+    window: Sequence[Upload],
+    target: str,
+    delimiter: str = ",",
+    schema: Mapping[str, Kind] | None = None,
+) -> Table:
+    """The table of all rows, earlier windows first, every column typed over all files together.
+
+    A column is of the kind that the schema says; without one, of numbers if every cell that is not empty is one.
+    Raises BadData naming every reason found.
+    """
+    read = [_read(upload, delimiter) for upload in (*earlier, *window)]
+    _check_headers(read, [upload.name for upload in (*earlier, *window)], target)
+    names = read[0].header
+    records = [record for part in read for record in _in_order(part, names)]
+    judged = np.zeros(len(records), dtype=np.bool_)
+    judged[sum(len(part.records) for part in read[: len(earlier)]) :] = True
+    cells = zip(*records, strict=True) if records else [()] * len(names)
+    columns: dict[str, tuple[str, ...]] = dict(zip(names, cells, strict=True))
+    labels = np.array([cell.strip() for cell in columns.pop(target)], dtype=object)
+    features, numbers, texts = _typed(columns, len(records), schema or {})
+    _check_target(labels, judged, target)
+    return Table(
+        features=features,
+        numbers=numbers,
+        texts=texts,
+        target=labels,
+        judged=judged,
+        trained_sha256=_digest(part.sha256 for part in read),
+        judged_sha256=_digest(part.sha256 for part in read[len(earlier) :]),
+    )
+
+
+def _read(upload: Upload, delimiter: str) -> _Records:
+    try:
+        text = upload.content.decode("utf-8-sig")
+        csv.field_size_limit(MAX_CELL_CHARACTERS)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = [record for record in reader if record]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadData([f"{upload.name}: not a CSV file in UTF-8: {error}"]) from error
+    if not lines:
+        raise BadData([f"{upload.name}: empty, without even a header"])
+    header = tuple(lines[0])
+    wrong = [number for number, record in enumerate(lines[1:], 1) if len(record) != len(header)]
+    if wrong:
+        raise BadData([f"{upload.name}: row {row} does not have {len(header)} cells" for row in wrong[:MAX_REASONS]])
+    return _Records(header=header, records=lines[1:], sha256=hashlib.sha256(upload.content).hexdigest())
+
+
+def _check_headers(read: Sequence[_Records], names: Sequence[str], target: str) -> None:
+    if not read:
+        raise BadData(["there is no upload to train on"])
+    reasons = list(_header_reasons(read, names, target))
+    if reasons:
+        raise BadData(reasons[:MAX_REASONS])
+
+
+def _header_reasons(read: Sequence[_Records], names: Sequence[str], target: str) -> Iterator[str]:
+    first = read[0].header
+    if len(set(first)) < len(first):
+        yield f"{names[0]}: two columns have the same name"
+    if target not in first:
+        yield f"{names[0]}: there is no target column {target!r}"
+    if not 1 < len(first) <= MAX_FEATURES + 1:
+        yield f"{names[0]}: {len(first) - 1} features, 1 to {MAX_FEATURES} are allowed"
+    for part, name in zip(read[1:], names[1:], strict=True):
+        missing, extra = sorted({*first} - {*part.header}), sorted({*part.header} - {*first})
+        if missing or extra or len(part.header) != len(first):
+            yield f"{name}: other columns than {names[0]} (missing: {_listed(missing)}; new: {_listed(extra)})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MAX_REASONS]) or "none"
+    return f"{shown}, …" if len(names) > MAX_REASONS else shown
+
+
+def _in_order(part: _Records, names: tuple[str, ...]) -> Iterable[Sequence[str]]:
+    if part.header == names:
+        return part.records
+    places = [part.header.index(name) for name in names]
+    return ([record[place] for place in places] for record in part.records)
+
+
+def _typed(
+    columns: dict[str, tuple[str, ...]], rows: int, schema: Mapping[str, Kind]
+) -> tuple[tuple[Feature, ...], Floats, Texts]:
+    parsed = {name: None if schema.get(name) == "text" else _numbers(cells) for name, cells in columns.items()}
+    features = tuple(Feature(name, "text" if values is None else "number") for name, values in parsed.items())
+    numbers = [values for values in parsed.values() if values is not None]
+    texts = {name: columns[name] for name, values in parsed.items() if values is None}
+    reasons = [
+        *(f"column {name!r} holds texts, its schema says numbers" for name in texts if schema.get(name) == "number"),
+        *(f"column {name!r} holds a number too big for 32 bits" for name, values in parsed.items() if _too_big(values)),
+        *(
+            f"column {name!r} holds {count} different texts, at most {MAX_TEXTS_PER_COLUMN} are allowed"
+            for name, cells in texts.items()
+            if (count := len(set(cells))) > MAX_TEXTS_PER_COLUMN
+        ),
+    ]
+    if reasons:
+        raise BadData(reasons[:MAX_REASONS])
+    return (
+        features,
+        np.stack(numbers, axis=1) if numbers else np.empty((rows, 0), dtype=np.float32),
+        np.array(list(texts.values()), dtype=object).reshape(len(texts), rows).T,
+    )
+
+
+def _numbers(cells: tuple[str, ...]) -> Floats | None:
+    """The cells as float32, NaN where empty; none if any cell is something else than a finite number."""
+    filled = [cell for cell in cells if cell]
+    if any("_" in cell for cell in filled):  # Python reads 1_000 as a number, nobody else does
+        return None
+    try:
+        read = np.array([float(cell) for cell in filled], dtype=np.float64)
+    except ValueError:
+        return None
+    if not np.isfinite(read).all():
+        return None
+    values = np.full(len(cells), np.nan)
+    values[[bool(cell) for cell in cells]] = read
+    with np.errstate(over="ignore"):  # too big becomes infinite, which is reported by name
+        return values.astype(np.float32)
+
+
+def _too_big(values: Floats | None) -> bool:
+    return values is not None and bool(np.isinf(values).any())
+
+
+def _check_target(labels: Texts, judged: NDArray[np.bool_], target: str) -> None:
+    reasons = list(_target_reasons(labels, judged, target))
+    if reasons:
+        raise BadData(reasons)
+
+
+def _target_reasons(labels: Texts, judged: NDArray[np.bool_], target: str) -> Iterator[str]:
+    if not judged.any():
+        yield "the new window has no rows"
+    missing = int((labels == "").sum())
+    if missing:
+        yield f"{missing} of {len(labels)} rows have no target {target!r}"
+    different = set(labels.tolist()) - {""}
+    if len(different) == 1:
+        yield f"every row has the same target {target!r}: {next(iter(different))!r}"
+    if len(different) > MAX_LABELS:
+        yield f"target {target!r} has {len(different)} different labels, at most {MAX_LABELS} are allowed"
+    if any(len(label.encode()) > MAX_LABEL_BYTES for label in different):
+        yield f"target {target!r} has a label longer than {MAX_LABEL_BYTES} bytes"
+
+
+def _digest(digests: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
