@@ -101,7 +101,9 @@ def act_1(stage: Stage, act: Act) -> str:
     mark = stage.drop(act)
     rows = act.files[0].rows
     stage.notice(mark, f"{rows} of {THRESHOLD_ROWS} rows wait", 20)
-    stage.check(not any(isinstance(event.payload, TrainingRequested) for event in stage.timeline.since(mark)), "trained")
+    stage.check(
+        not any(isinstance(event.payload, TrainingRequested) for event in stage.timeline.since(mark)), "trained"
+    )
     return f"{rows} of {THRESHOLD_ROWS} rows wait, nothing trains"
 
 
@@ -141,8 +143,12 @@ def act_5(stage: Stage, act: Act) -> str:
     mark = stage.drop(act)
     notice = stage.notice(mark, "was rejected", 20)
     codes = {reason.split(":")[0] for reason in notice.why}
-    stage.check({"missing-column", "wrong-width", "not-a-number", "missing-target"} <= codes, f"the reasons are {codes}")
-    stage.check(not any(isinstance(event.payload, TrainingRequested) for event in stage.timeline.since(mark)), "trained")
+    stage.check(
+        {"missing-column", "wrong-width", "not-a-number", "missing-target"} <= codes, f"the reasons are {codes}"
+    )
+    stage.check(
+        not any(isinstance(event.payload, TrainingRequested) for event in stage.timeline.since(mark)), "trained"
+    )
     return f"rejected with {len(notice.why)} reasons, nothing else happened"
 
 
@@ -174,12 +180,18 @@ def act_7(stage: Stage, act: Act) -> str:
 
 def _lasting(key: str) -> bool:
     """Whether a record says what happened, and not that somebody looked or reported."""
-    return key.split("/")[0] in {"contents", "windows", "pending", "runs", "uploads"} or key.endswith(("/verdict", "/end"))
+    return key.split("/")[0] in {"contents", "windows", "pending", "runs", "uploads"} or key.endswith(
+        ("/verdict", "/end")
+    )
 
 
 def _replay(stage: Stage, run: str) -> int:
     asked = subprocess.run(
-        [sys.executable, "-m", "cli", "replay", run, "--json"], capture_output=True, text=True, check=False, env=_variables()
+        [sys.executable, "-m", "cli", "replay", run, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_variables(),
     )
     return asked.stdout.count('"id"') if asked.returncode == 0 else 0
 

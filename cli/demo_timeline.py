@@ -71,7 +71,9 @@ class Timeline:
         function = envelope.source.rsplit("/", 1)[-1]
         told = payload.model_dump(mode="json", exclude_none=True)
         colour = _COLOURS.get(str(told.get("severity", "")), "cyan")
-        self._console.print(f"[dim]{elapsed:6.1f} s[/dim]  [{colour}]{envelope.topic:21}[/] {function:17} {_line(told)}")
+        self._console.print(
+            f"[dim]{elapsed:6.1f} s[/dim]  [{colour}]{envelope.topic:21}[/] {function:17} {_line(told)}"
+        )
         for reason in told.get("why") or told.get("reasons") or ():
             self._console.print(f"{'':51}[dim]{reason}[/dim]", markup=True, highlight=False)
 

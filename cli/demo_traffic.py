@@ -107,5 +107,3 @@ def clients(cloud: Cloud, model: ModelName, rows: Sequence[Traffic]) -> Clients:
     environment = cloud.environment
     endpoint = f"projects/{environment.project}/locations/{environment.region}/endpoints/{production_endpoint(model)}"
     return Clients(cloud, f"{environment.vertex_endpoint}/v1/{endpoint}:predict", model, rows)
-
-

@@ -91,7 +91,10 @@ def installed(home: Path, tick_seconds: float, first_port: int) -> Installation:
 
 @contextmanager
 def running(installation: Installation) -> Iterator[None]:
-    """Runs every service, wired, for as long as the block does; `HOME/environment` stands once all is ready."""
+    """Runs every service, wired, for as long as the block does.
+
+    `HOME/environment` stands while all is ready; `HOME/installation` says the same and stays, for whoever reads later.
+    """
     home = installation.home
     (home / "environment").unlink(missing_ok=True)
     _write_images(home / "images.json")
@@ -113,6 +116,7 @@ def running(installation: Installation) -> Iterator[None]:
         services["scheduler"].start()
         started.append(services["scheduler"])
         keeper.start()
+        _write_environment(home / "installation", installation.environment)
         _write_environment(home / "environment", installation.environment)
         yield
     finally:

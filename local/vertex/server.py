@@ -66,7 +66,11 @@ def running(
     operations.resume()
     jobs.resume()
     config = uvicorn.Config(
-        Wire(jobs, registry, endpoints, operations).app(), log_level="warning", access_log=False, lifespan="off", loop="asyncio"
+        Wire(jobs, registry, endpoints, operations).app(),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        loop="asyncio",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -1,0 +1,40 @@
+# The commands that people and CI use; each makes what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PACKAGES := shared local cli serving_image training_image
+FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
+
+.PHONY: demo test check requirements
+
+demo: $(READY)
+	$(BIN)/serin demo --home build/demo
+
+test: $(READY)
+	$(BIN)/pytest -q -n 2
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES)
+	@set -e; for function in $(FUNCTIONS); do \
+		MYPYPATH=functions/$$function $(BIN)/mypy functions/$$function; \
+	done
+	$(BIN)/lint-imports
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Serin needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+# Needs uv; writes the pinned requirements anew from the .in files.
+requirements:
+	uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate requirements.in -o requirements.txt
+	for function in $(FUNCTIONS); do \
+		uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate -c requirements.txt \
+			functions/$$function/requirements.in -o functions/$$function/requirements.txt; \
+	done

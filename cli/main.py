@@ -1,0 +1,352 @@
+"""The `serin` command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from cli import reading
+from cli.connection import DEFAULT_HOME, connected, ledger_of, person, say
+from shared.envelope import Envelope, Message, decode
+from shared.errors import BadInput, SerinError
+from shared.events import CATALOGUE, ApprovalAnswered, RollbackRequested, TrainingRequested
+from shared.ids import MODEL_NAME, ModelName, RunId, run_parts
+from shared.ledger import Record, run_key
+from shared.rollouts import last_rollout
+from shared.settings import object_name
+from shared.step import publish
+from shared.wiring import TOPICS
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Continuous delivery for machine-learning models.")
+console = Console()
+Home = Annotated[Path | None, typer.Option("--home", help="a local installation's folder")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+Model = Annotated[str, typer.Option("--model", "-m", help="the model's name")]
+By = Annotated[str | None, typer.Option("--by", help="who says so; the login name if left out")]
+Because = Annotated[str, typer.Option("--because", help="why")]
+
+
+def run() -> None:
+    """Runs the command; a refusal is one line with every reason on stderr, and exit status 1."""
+    try:
+        app()
+    except SerinError as error:
+        reasons = error.reasons if isinstance(error, BadInput) else (str(error),)
+        sys.stderr.write(f"serin: {'; '.join(reasons)}\n")
+        raise SystemExit(1) from None
+
+
+@app.command()
+def up(
+    home: Annotated[Path, typer.Option(help="where everything is kept")] = DEFAULT_HOME,
+    tick_seconds: Annotated[float, typer.Option(help="how often the clock ticks")] = 5.0,
+) -> None:
+    """Run the local cloud and every function, until Ctrl-C."""
+    command = [sys.executable, "-m", "local", "--home", str(home), "--tick-seconds", str(tick_seconds)]
+    with subprocess.Popen(command) as process:
+        signal.signal(signal.SIGINT, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        raise typer.Exit(process.wait())
+
+
+@app.command()
+def drop(
+    files: Annotated[list[Path], typer.Argument(help="files of rows")],
+    model: Model,
+    settings: Annotated[Path | None, typer.Option(help="the model's settings, dropped first")] = None,
+    home: Home = None,
+) -> None:
+    """Upload files of rows, and a model's settings."""
+    _check_model(model)
+    missing = [str(path) for path in [*files, *([settings] if settings else [])] if not path.is_file()]
+    if missing:
+        raise BadInput("files", [f"there is no file {name}" for name in missing])
+    named = [(settings, object_name(ModelName(model)))] if settings else []
+    named += [(path, f"data/{model}/{path.name}") for path in files]
+    with connected(home) as cloud, Progress(console=console) as progress:
+        from google.cloud import storage
+
+        bucket = storage.Client(project=cloud.environment.project).bucket(cloud.environment.data_bucket)
+        for path, name in named:
+            task = progress.add_task(path.name, total=path.stat().st_size or 1)
+            with progress.wrap_file(path.open("rb"), task_id=task) as body:
+                bucket.blob(name).upload_from_file(body, size=path.stat().st_size)
+            progress.update(task, completed=path.stat().st_size or 1)
+
+
+@app.command()
+def tail(
+    topics: Annotated[list[str] | None, typer.Argument(help="topics; all of ours if none is named")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Print events as they come, until Ctrl-C."""
+    wanted = topics or [event.topic for event in CATALOGUE]
+    if unknown := sorted(set(wanted) - set(TOPICS)):
+        raise BadInput("topics", [f"there is no topic {name}" for name in unknown])
+    with connected(home) as cloud:
+        from google.cloud import pubsub_v1
+
+        project, mine = cloud.environment.project, uuid.uuid4().hex[:8]
+        names = {topic: f"projects/{project}/subscriptions/tail.{mine}.{topic}" for topic in wanted}
+        with pubsub_v1.SubscriberClient() as client:
+            try:
+                pulls = []
+                for topic, name in names.items():
+                    client.create_subscription(name=name, topic=f"projects/{project}/topics/{topic}")
+                    pulls.append(client.subscribe(name, lambda message: _print_message(message, as_json)))
+                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+                for pull in pulls:
+                    pull.cancel()
+                    pull.result()
+            finally:
+                for name in names.values():
+                    client.delete_subscription(subscription=name)
+
+
+@app.command()
+def uploads(model: str, as_json: AsJson = False, home: Home = None) -> None:
+    """List every upload of a model with its verdict."""
+    with connected(home) as cloud:
+        found = reading.uploads(ledger_of(cloud), ModelName(_check_model(model)))
+    _show(found, ("name", "verdict", "rows", "window", "reasons"), as_json)
+
+
+@app.command()
+def runs(
+    model: Annotated[str | None, typer.Option("--model", "-m", help="only this model's")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """List runs."""
+    with connected(home) as cloud:
+        ledger = ledger_of(cloud)
+        names = [ModelName(_check_model(model))] if model else reading.models(ledger)
+        found = [asdict(line) for name in names for line in reading.runs(ledger, name)]
+    _show(found, ("run", "rows", "reason", "score", "state", "why"), as_json)
+
+
+@app.command()
+def show(run_name: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson = False, home: Home = None) -> None:
+    """Tell everything that the ledger holds of a run."""
+    with connected(home) as cloud:
+        records = reading.timeline(ledger_of(cloud), RunId(run_name))
+    if as_json:
+        print(json.dumps([_record_json(record) for record in records], indent=1))
+        return
+    for record in records:
+        _print_record(record)
+
+
+@app.command()
+def logs(
+    run_name: Annotated[str, typer.Argument(metavar="RUN")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="go on until the job ends")] = False,
+    home: Home = None,
+) -> None:
+    """Print the log of a run's training job."""
+    with connected(home) as cloud:
+        ledger = ledger_of(cloud)
+        jobs = [entry.key for entry in ledger.entries(run_key(_run(run_name), "job-")) if "/claims/" not in entry.key]
+        if not jobs:
+            raise BadInput("run", [f"{run_name} has no training job"])
+        name = ledger.require(jobs[-1]).data["job"]
+        if cloud.environment.vertex_endpoint is None:
+            job = name.rsplit("/", 1)[-1]
+            print(f"gcloud ai custom-jobs stream-logs {job} --region {cloud.environment.region}")
+            return
+        address = f"{cloud.environment.vertex_endpoint}/local/logs/customJobs/{name.rsplit('/', 1)[-1]}"
+        offset = 0
+        while True:
+            ended = cloud.vertex.job(name).ended
+            text = httpx.get(address, params={"offset": offset}).text
+            offset += len(text.encode())
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            if ended or not follow:
+                return
+
+
+@app.command()
+def artefacts(
+    run_name: Annotated[str, typer.Argument(metavar="RUN")],
+    to: Annotated[Path, typer.Option(help="the folder to put them in")] = Path(),
+    home: Home = None,
+) -> None:
+    """Download what a run's training left: model, signature, golden rows, evaluation."""
+    with connected(home) as cloud:
+        decision = ledger_of(cloud).find(run_key(_run(run_name), "decision"))
+        if decision is None:
+            raise BadInput("run", [f"{run_name} has no artefacts yet"])
+        prefix = decision.data["artefacts"].removeprefix(f"gs://{cloud.artefacts.bucket}/").rstrip("/") + "/"
+        to.mkdir(parents=True, exist_ok=True)
+        for entry in cloud.artefacts.entries(prefix):
+            (to / entry.key.rsplit("/", 1)[-1]).write_bytes(cloud.artefacts.read(entry.key) or b"")
+            print(to / entry.key.rsplit("/", 1)[-1])
+
+
+@app.command()
+def approve(
+    run_name: Annotated[str, typer.Argument(metavar="RUN")], because: Because, by: By = None, home: Home = None
+) -> None:
+    """Say yes to a run that asks."""
+    _answer(run_name, "approve", by, because, home)
+
+
+@app.command()
+def reject(
+    run_name: Annotated[str, typer.Argument(metavar="RUN")], because: Because, by: By = None, home: Home = None
+) -> None:
+    """Say no to a run that asks."""
+    _answer(run_name, "reject", by, because, home)
+
+
+@app.command()
+def train(model: str, because: Because = "asked for", by: By = None, home: Home = None) -> None:
+    """Train on the rows that wait, however few they are."""
+    request = uuid.uuid4().hex
+    with connected(home) as cloud:
+        name = ModelName(_check_model(model))
+        event = TrainingRequested(model=name, reason="person", request=request, by=person(by), because=because)
+        print(say(cloud, event).id)
+
+
+@app.command()
+def rollback(
+    model: str,
+    because: Because = "asked for",
+    by: By = None,
+    set_aside: Annotated[bool, typer.Option("--set-aside", help="train no more on the run's rows")] = False,
+    home: Home = None,
+) -> None:
+    """Go back to the version before the newest rollout's."""
+    with connected(home) as cloud:
+        name = ModelName(_check_model(model))
+        number = last_rollout(ledger_of(cloud), name)
+        if not number:
+            raise BadInput("model", [f"{model} has no rollout"])
+        event = RollbackRequested(model=name, rollout=number, by=person(by), because=because, set_aside=set_aside)
+        print(say(cloud, event).id)
+
+
+@app.command()
+def replay(
+    run_name: Annotated[str | None, typer.Argument(metavar="[RUN]")] = None,
+    file: Annotated[Path | None, typer.Option(help="events as JSON lines instead of a run's")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only list them")] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Publish a run's events again, exactly as the ledger holds them."""
+    if (run_name is None) == (file is None):
+        raise typer.BadParameter("name either a run or a file")
+    with connected(home) as cloud:
+        events = _events_of_file(file) if file else _events_of_run(ledger_of(cloud), run_name or "")
+        for event in events if not dry_run else ():
+            publish(cloud, event)
+    _show([{"id": event.id, "topic": event.topic} for event in events], ("topic", "id"), as_json)
+
+
+@app.command()
+def status(as_json: AsJson = False, home: Home = None) -> None:
+    """Say where every model stands."""
+    with connected(home) as cloud:
+        ledger = ledger_of(cloud)
+        found = [reading.status(ledger, name) for name in reading.models(ledger)]
+    _show(found, ("model", "production", "last_run", "state", "waiting_rows"), as_json)
+
+
+@app.command(hidden=True)
+def demo(
+    home: Annotated[Path, typer.Option(help="where everything is kept")] = Path("build/demo"),
+    seed: Annotated[int, typer.Option(help="how the data is cut")] = 0,
+) -> None:
+    """Play the demo."""
+    from cli.demo import ACTS, play
+
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "150"))
+    raise typer.Exit(play(home, seed, ACTS, Console(width=width)))
+
+
+def _check_model(name: str) -> str:
+    if MODEL_NAME.fullmatch(name) is None:
+        raise BadInput("model", [f"{name!r} is no model's name: a-z, 0-9 and -, a letter first, at most 40"])
+    return name
+
+
+def _run(name: str) -> RunId:
+    try:
+        run_parts(RunId(name))
+    except ValueError as error:
+        raise BadInput("run", [str(error)]) from error
+    return RunId(name)
+
+
+def _answer(name: str, answer: Any, by: str | None, because: str, home: Path | None) -> None:
+    with connected(home) as cloud:
+        run = _run(name)
+        event = ApprovalAnswered(model=run_parts(run)[0], run=run, answer=answer, by=person(by), because=because)
+        print(say(cloud, event).id)
+
+
+def _events_of_run(ledger: Any, name: str) -> list[Envelope]:
+    return [event for record in reading.timeline(ledger, RunId(name)) for event in record.events]
+
+
+def _events_of_file(path: Path) -> list[Envelope]:
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    return [decode(Message(line["attributes"], json.dumps(line["data"]).encode())) for line in lines]
+
+
+def _print_message(message: Any, as_json: bool) -> None:
+    if as_json:
+        told = {"attributes": dict(message.attributes), "data": message.data.decode(errors="replace")}
+        print(json.dumps(told), flush=True)
+    else:
+        kind = message.attributes.get("ce-type") or message.attributes.get("eventType", "tick")
+        print(f"{kind}  {message.data.decode(errors='replace')}", flush=True)
+    message.ack()
+
+
+def _print_record(record: Record) -> None:
+    name = record.key.split("/", 3)[-1] if record.key.count("/") > 2 else "window closed"
+    console.print(f"[dim]{record.at:%H:%M:%S}[/dim]  [cyan]{name:28}[/cyan] {record.by}", highlight=False)
+    told = record.data.get("reasons") or [
+        record.data[key] for key in ("because", "verdict", "job") if key in record.data
+    ]
+    for reason in told:
+        console.print(f"{'':12}{reason}", highlight=False, markup=False)
+    for event in record.events:
+        console.print(f"{'':12}[dim]→ {event.topic}[/dim]", highlight=False)
+
+
+def _record_json(record: Record) -> dict[str, Any]:
+    events = [event.to_json() for event in record.events]
+    return {"key": record.key, "at": record.at.isoformat(), "by": record.by, "data": record.data, "events": events}
+
+
+def _show(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(list(rows), indent=1))
+        return
+    table = Table(*columns, box=None)
+    for row in rows:
+        cells = [row[column] for column in columns]
+        table.add_row(*("\n".join(cell) if isinstance(cell, list) else str(cell) for cell in cells))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,100 @@
+"""What the ledger tells a person: uploads, runs, and every record of one run in the order of time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import BadInput
+from shared.ids import ModelName, RunId, run_parts
+from shared.ledger import Ledger, Record, rollout_key, run_key, window_key, windows_prefix
+from shared.rollouts import production
+from shared.windows import waiting_rows
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run in a list."""
+
+    run: str
+    rows: int
+    reason: str
+    score: int | None
+    state: str
+    why: str
+
+
+def models(ledger: Ledger) -> list[ModelName]:
+    """Every model that ever had settings."""
+    return [ModelName(name) for name in ledger.store.folders("settings/")]
+
+
+def uploads(ledger: Ledger, model: ModelName) -> list[dict[str, Any]]:
+    """Every upload of a model with its verdict, in the order in which they were judged."""
+    records = [ledger.require(entry.key) for entry in ledger.entries(f"uploads/{model}/")]
+    return [
+        {
+            "upload": record.key.rsplit("/", 1)[-1],
+            "name": record.data["name"],
+            "verdict": record.data["verdict"],
+            "rows": record.data["rows"],
+            "window": record.data["window"],
+            "reasons": record.data["reasons"],
+        }
+        for record in sorted(records, key=lambda record: record.at)
+    ]
+
+
+def runs(ledger: Ledger, model: ModelName) -> list[RunLine]:
+    """Every run of a model, oldest first."""
+    return [_run_line(ledger, ledger.require(entry.key)) for entry in ledger.entries(windows_prefix(model))]
+
+
+def timeline(ledger: Ledger, run: RunId) -> list[Record]:
+    """Every record of a run and of its rollout, in the order of time; raises BadInput when there is no such run."""
+    try:
+        model, window = run_parts(run)
+    except ValueError as error:
+        raise BadInput("run", [str(error)]) from error
+    opened = ledger.find(window_key(model, window))
+    if opened is None:
+        raise BadInput("run", [f"there is no run {run}"])
+    keys = [entry.key for entry in ledger.entries(run_key(run, ""))]
+    rollout = ledger.find(run_key(run, "rollout"))
+    if rollout is not None:
+        keys += [entry.key for entry in ledger.entries(rollout_key(model, rollout.data["rollout"], ""))]
+    told = [key for key in keys if "/claims/" not in key and "/reports/" not in key]
+    return sorted([opened, *(ledger.require(key) for key in told)], key=lambda record: record.at)
+
+
+def status(ledger: Ledger, model: ModelName) -> dict[str, Any]:
+    """Where a model stands: its last run, what is in production, how many rows wait."""
+    known = runs(ledger, model)
+    champion = production(ledger, model)
+    window = len(known) + 1
+    return {
+        "model": model,
+        "production": champion.version.rsplit("@", 1)[-1] if champion else None,
+        "last_run": known[-1].run if known else None,
+        "state": known[-1].state if known else None,
+        "waiting_rows": waiting_rows(ledger, model, window),
+    }
+
+
+def _run_line(ledger: Ledger, opened: Record) -> RunLine:
+    run = RunId(opened.data["run"])
+    decision = ledger.find(run_key(run, "decision"))
+    state, why = _state(ledger, run)
+    score = decision.data["card"].get("points") if decision else None
+    return RunLine(run, opened.data["rows"], opened.data["request"]["reason"], score, state, why)
+
+
+def _state(ledger: Ledger, run: RunId) -> tuple[str, str]:
+    """How a run stands and why: what became of its rollout counts for more than that it once was live."""
+    model, _ = run_parts(run)
+    rollout = ledger.find(run_key(run, "rollout"))
+    left = ledger.find(rollout_key(model, rollout.data["rollout"], "end")) if rollout else None
+    if left is not None:
+        return left.data["outcome"], f"{left.data['by']}: {left.data['because']}"
+    end = ledger.find(run_key(run, "end"))
+    if end is not None:
+        return end.data["outcome"], "; ".join(end.data["reasons"])
+    return "under way", ""
