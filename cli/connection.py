@@ -1,4 +1,4 @@
-"""Which installation a command speaks to: Google Cloud when the environment names its buckets, else a local one by its home."""
+"""Which installation a command speaks to: Google Cloud when the environment names its buckets, else a local one."""
 
 import getpass
 import json

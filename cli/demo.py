@@ -170,7 +170,7 @@ def act_7(stage: Stage, act: Act) -> str:
     stage.check(left.payload.set_aside, "the window was not set aside")
     wrong = left.payload.numbers.get("canary_wrong")
     before = stage.cloud.state.entries("")
-    replayed = _replay(stage, third.candidate.run if third else "")
+    replayed = _replay(third.candidate.run if third else "")
     stage.check(replayed > 0, "there was nothing to replay")
     time.sleep(3)  # the replayed events' own settling cannot be waited for: nothing is to come of them
     after = [entry.key for entry in stage.cloud.state.entries("") if _lasting(entry.key)]
@@ -185,7 +185,7 @@ def _lasting(key: str) -> bool:
     )
 
 
-def _replay(stage: Stage, run: str) -> int:
+def _replay(run: str) -> int:
     asked = subprocess.run(
         [sys.executable, "-m", "cli", "replay", run, "--json"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The demo's clients: they ask the model in production about real rows and tell, a moment later, what each row really was."""
+"""The demo's clients: they ask the model in production about real rows and tell, a moment later, what each was."""
 
 import random
 import threading

@@ -1,4 +1,4 @@
-"""How every HTTP service of the local cloud runs: on loopback, saying its port once it is ready, until it is asked to end."""
+"""How an HTTP service of the local cloud runs: on loopback, saying its port once ready, until it is asked to end."""
 
 import json
 import signal

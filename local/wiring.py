@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.api_core.exceptions import AlreadyExists, Conflict
@@ -39,7 +40,7 @@ def wire_pubsub(host: str, project: str, functions_url: str, retry: Retry) -> No
 
 def _subscribe(client: SubscriberClient, wanted: Subscription, project: str, url: str, retry: Retry) -> None:
     topic = f"projects/{project}/topics/{wanted.topic}"
-    request = {
+    request: dict[str, Any] = {
         "name": f"projects/{project}/subscriptions/{wanted.name}",
         "topic": topic,
         "filter": wanted.filter,

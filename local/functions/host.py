@@ -111,7 +111,7 @@ class Host:
         target = ["--source", str(self._source / function.name / "main.py"), "--target", function.name]
         address = ["--host", "127.0.0.1", "--port", str(function.port)]
         command = [sys.executable, "-m", "functions_framework", *target, *address]
-        # One worker of eight threads: the framework's default follows the machine's cores, ours follows what it is given.
+        # The framework's number of threads would follow the machine's cores; ours follows what the process is given.
         variables = {**self._variables, "THREADS": str(_AT_ONCE)}
         function.child = self._processes.start(command, variables, self._logs / f"{function.name}.log")
         function.started += 1

@@ -1,7 +1,7 @@
 """Pushes messages to endpoints as the service does: a wrapped POST, answered in time with a success or delivered again.
 
-One dispatcher waits for what is due, without polling; a pool of workers carries the requests. A worker whose request outlives
-the ack deadline finds its lease given to a newer attempt, and its late answer changes nothing.
+One dispatcher waits for what is due, without polling; a pool of workers carries the requests. A worker whose request
+outlives the ack deadline finds its lease given to a newer attempt, and its late answer changes nothing.
 """
 
 import base64

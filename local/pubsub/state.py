@@ -168,7 +168,8 @@ class State:
             subscription = self.subscription(name)
             now = self._clock()
             rows = self._database.execute(
-                "SELECT d.message, d.attempt, m.proto, m.published FROM deliveries d JOIN messages m ON m.id = d.message"
+                "SELECT d.message, d.attempt, m.proto, m.published"
+                " FROM deliveries d JOIN messages m ON m.id = d.message"
                 " WHERE d.subscription = ? AND d.available <= ? ORDER BY d.message LIMIT ?",
                 (name, now, most),
             ).fetchall()

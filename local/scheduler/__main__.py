@@ -1,9 +1,10 @@
-"""`python -m local.scheduler --pubsub HOST:PORT --topic projects/P/topics/T --seconds S`: a tick on the topic, again and again."""
+"""`python -m local.scheduler --pubsub HOST:PORT --topic projects/P/topics/T --seconds S`: a tick, again and again."""
 
 import argparse
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.pubsub_v1 import PubsubMessage
 from google.pubsub_v1.services.publisher import PublisherClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
@@ -25,7 +26,9 @@ def main() -> None:
     say_ready("scheduler", 0)
     while not ended.wait(given.seconds):
         try:
-            publisher.publish(topic=given.topic, messages=[{"data": b"{}"}], timeout=_PUBLISH_SECONDS, retry=None)
+            publisher.publish(
+                topic=given.topic, messages=[PubsubMessage(data=b"{}")], timeout=_PUBLISH_SECONDS, retry=None
+            )
         except (GoogleAPICallError, RetryError):
             continue
 

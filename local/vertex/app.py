@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -37,13 +38,20 @@ class Wire:
             (method, re.compile(path), call) for method, path, call in _calls(jobs, registry, endpoints, operations)
         ]
 
+    @asynccontextmanager
+    async def _open(self, _app: Starlette) -> AsyncIterator[None]:
+        """The connections to the containers end with the application."""
+        yield
+        await self._http.aclose()
+
     def app(self) -> Starlette:
         every = ["GET", "POST", "PATCH", "PUT", "DELETE"]
         return Starlette(
             routes=[
                 Route("/local/logs/customJobs/{number}", self._log, methods=["GET"]),
                 Route("/{path:path}", self._any, methods=every),
-            ]
+            ],
+            lifespan=self._open,
         )
 
     async def _any(self, request: Request) -> Response:

@@ -69,7 +69,7 @@ def running(
         Wire(jobs, registry, endpoints, operations).app(),
         log_level="warning",
         access_log=False,
-        lifespan="off",
+        lifespan="on",
         loop="asyncio",
     )
     server = uvicorn.Server(config)

@@ -140,8 +140,16 @@ def test_the_filter_language(text: str, attributes: dict[str, str], passes: bool
 
 @pytest.mark.parametrize(
     "text",
-    ["attributes.a", 'attributes.a = x', 'data = "x"', 'attributes:a AND', '(attributes:a', 'attributes:a OR attributes:b AND attributes:c',
-     'hasSuffix(attributes.a, "x")', 'attributes.a = "' + "x" * 256 + '"'],
+    [
+        "attributes.a",
+        "attributes.a = x",
+        'data = "x"',
+        "attributes:a AND",
+        "(attributes:a",
+        "attributes:a OR attributes:b AND attributes:c",
+        'hasSuffix(attributes.a, "x")',
+        'attributes.a = "' + "x" * 256 + '"',
+    ],
 )  # fmt: skip
 def test_a_wrong_filter_is_refused(text: str) -> None:
     with pytest.raises(CloudError, match="filter"):
@@ -209,7 +217,7 @@ def test_a_message_refused_too_often_becomes_a_dead_letter(clients: Clients) -> 
     endpoint.close()
 
 
-def test_streaming_pull_receives_what_is_published(clients: Clients, tmp_path: Path) -> None:
+def test_streaming_pull_receives_what_is_published(tmp_path: Path) -> None:
     with running(tmp_path / "other") as server:
         other = Clients(server.host)
         other.publisher.create_topic(name=TOPIC)
