@@ -37,7 +37,7 @@ from shared.step import publish
 
 MODEL = ModelName("digits")
 SETTINGS = Path(__file__).with_name("demo_settings.toml")
-ACTS = 7
+ACTS = 2
 _READY_SECONDS = 30.0
 
 

@@ -2,7 +2,8 @@
 
 filter     = clause { "AND" clause } | clause { "OR" clause }        (the two are not mixed without parentheses)
 clause     = [ "NOT" | "-" ] ( "(" filter ")" | comparison )
-comparison = "attributes" "." key ( "=" | "!=" ) string | "attributes" ":" key | "hasPrefix(attributes." key "," string ")"
+comparison = "attributes" "." key ( "=" | "!=" ) string | "attributes" ":" key
+           | "hasPrefix" "(" "attributes" "." key "," string ")"
 """
 
 import re

@@ -1,0 +1,78 @@
+"""Labels count for the deployment whose receipt they come with, once, and only with a receipt of ours."""
+
+import pytest
+
+from shared.envelope import Envelope
+from shared.events import EvidenceReported, Notification, OutcomesObserved
+from shared.ids import ModelName
+from shared.receipts import Receipt, Seen, issue, read
+from shared.settings import object_name
+from tests.world.cloud import START, MemoryCloud
+from tests.world.running import data_of, send
+
+KEY = bytes(range(32))
+MODEL = ModelName("digits")
+
+
+@pytest.fixture
+def cloud() -> MemoryCloud:
+    made = MemoryCloud()
+    made.state.put("keys/receipts/1", KEY.hex().encode())
+    made.data.put(object_name(MODEL), b'[data]\ntarget = "y"\n')
+    return made
+
+
+def receipt(sequence: int, deployed: str = "2", label: str = "7", key: bytes = KEY) -> str:
+    return issue("1", key, Receipt("digits", f"digits-00000{deployed}", deployed, "abcd1234", sequence, label))
+
+
+def observe(cloud: MemoryCloud, batch: str, *outcomes: tuple[str, str]) -> list[Envelope]:
+    event = OutcomesObserved(model=MODEL, batch=batch, outcomes=outcomes)
+    assert send(cloud, "record_outcomes", Envelope(batch, "//clients", START, event)) == 200
+    published = cloud.bus.events()
+    cloud.bus.take()
+    return published
+
+
+def test_labels_count_for_the_deployment_that_predicted_them(cloud: MemoryCloud) -> None:
+    said = observe(cloud, "b1", (receipt(0), "7"), (receipt(1), "1"), (receipt(0, deployed="1"), "7"))
+    counts = [
+        (event.payload.deployed_model, event.payload.run, event.payload.labelled, event.payload.wrong)
+        for event in said
+        if isinstance(event.payload, EvidenceReported)
+    ]
+    assert counts == [("1", "digits-000001", 1, 0), ("2", "digits-000002", 2, 1)]
+
+
+def test_a_receipt_twice_in_a_batch_counts_once(cloud: MemoryCloud) -> None:
+    (said,) = observe(cloud, "b1", (receipt(0), "7"), (receipt(0), "7"))
+    assert isinstance(said.payload, EvidenceReported)
+    assert said.payload.labelled == 1
+
+
+def test_a_batch_delivered_twice_says_the_same_again(cloud: MemoryCloud) -> None:
+    first = observe(cloud, "b1", (receipt(0), "7"))
+    cloud.pass_time(600)
+    assert [event.to_json() for event in observe(cloud, "b1", (receipt(0), "7"))] == [
+        event.to_json() for event in first
+    ]
+
+
+def test_a_forged_receipt_counts_for_nobody_and_is_told(cloud: MemoryCloud) -> None:
+    (said,) = observe(cloud, "b1", (receipt(0, key=bytes(32)), "7"), ("nonsense", "7"))
+    assert isinstance(said.payload, Notification)
+    assert said.payload.why == ("1 not a receipt", "1 the signature is wrong")
+    assert data_of(cloud, "outcomes/digits/b1")["deployments"] == {}
+
+
+def test_a_receipt_says_what_was_issued() -> None:
+    issued = Receipt("digits", "digits-000002", "2", "abcd1234", 5, "7")
+    assert read({"1": KEY}, issue("1", KEY, issued)) == issued
+
+
+def test_what_was_seen_is_known_in_any_order() -> None:
+    seen = Seen()
+    order = [5, 3, 4, 9, 4, 0, 1, 2, 5, 9]
+    assert [seen.add("r", each) for each in order] == [True, True, True, True, False, True, True, True, False, False]
+    assert seen.ranges == {"r": [[0, 5], [9, 9]]}
+    assert seen.add("other", 5)
