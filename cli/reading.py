@@ -83,7 +83,7 @@ def _run_line(ledger: Ledger, opened: Record) -> RunLine:
     run = RunId(opened.data["run"])
     decision = ledger.find(run_key(run, "decision"))
     state, why = _state(ledger, run)
-    score = decision.data["card"].get("points") if decision else None
+    score = decision.data["card"].get("total") if decision else None
     return RunLine(run, opened.data["rows"], opened.data["request"]["reason"], score, state, why)
 
 

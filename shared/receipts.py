@@ -1,8 +1,8 @@
 """Receipts: what a prediction hands out so that its label, arriving later, counts for the right deployment, once.
 
 A receipt is opaque and signed: base64url of a small JSON body and 16 bytes of HMAC-SHA256 (RFC 2104, truncated as its
-section 5 allows). Its (reporter, sequence) pair is its identity; sequences are dense, so that what was counted already is
-a few ranges.
+section 5 allows). Its (reporter, sequence) pair is its identity; sequences are dense, so that what was counted already
+is a few ranges.
 """
 
 import base64
