@@ -37,7 +37,7 @@ from shared.step import publish
 
 MODEL = ModelName("digits")
 SETTINGS = Path(__file__).with_name("demo_settings.toml")
-ACTS = 2
+ACTS = 4
 _READY_SECONDS = 30.0
 
 

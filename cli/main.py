@@ -271,7 +271,7 @@ def status(as_json: AsJson = False, home: Home = None) -> None:
 @app.command(hidden=True)
 def demo(
     home: Annotated[Path, typer.Option(help="where everything is kept")] = Path("build/demo"),
-    seed: Annotated[int, typer.Option(help="how the data is cut")] = 0,
+    seed: Annotated[int, typer.Option(help="how the data is cut")] = 1,
 ) -> None:
     """Play the demo."""
     from cli.demo import ACTS, play

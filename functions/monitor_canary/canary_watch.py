@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from interval_closing import close_due
+
 from shared.events import Notification, TrafficShifted
 from shared.ids import run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
@@ -11,10 +13,12 @@ from shared.step import Events, Step
 
 
 def watch(event: TrafficShifted, step: Step) -> Events:
-    """Ends the run once its candidate answers everything; promotes it without a base, or after its bake."""
+    """Judges a canary; at 100 % ends the run, and promotes it if there is no base or the bake is over."""
     rollout = load(step.ledger, event.model, event.rollout)
-    if not rollout.live or rollout.end is not None:
+    if rollout.end is not None or rollout.decision is not None:
         return rollout.end.events if rollout.end and rollout.decision == "promote" else ()
+    if not rollout.live:
+        return close_due(rollout, step)
     live = step.ledger.once(run_key(event.run, "end"), lambda: _live(rollout))
     if rollout.base is None:
         return [*live.events, *promote(step.ledger, rollout, "monitor_canary", "the first model has no base").events]
