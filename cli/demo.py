@@ -37,7 +37,7 @@ from shared.step import publish
 
 MODEL = ModelName("digits")
 SETTINGS = Path(__file__).with_name("demo_settings.toml")
-ACTS = 4
+ACTS = 7
 _READY_SECONDS = 30.0
 
 
@@ -154,6 +154,9 @@ def act_5(stage: Stage, act: Act) -> str:
 
 def act_6(stage: Stage, act: Act) -> str:
     mark = stage.drop(act)
+    stage.notice(mark, f"{act.files[0].rows} of {THRESHOLD_ROWS} rows wait", 20)
+    wish = TrainingRequested(model=MODEL, reason="person", request="act-6", by="demo", because="fifty rows will do")
+    publish(stage.cloud, Envelope("demo-train-act-6", "//serin/demo", stage.cloud.now(), wish))
     rejected = stage.expect(mark, DeploymentRejected, "the rejection", 60)
     assert isinstance(rejected.payload, DeploymentRejected)
     stage.check(rejected.payload.set_aside, "the window was not set aside")
