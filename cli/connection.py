@@ -17,6 +17,7 @@ from shared.errors import BadInput
 from shared.events import Event
 from shared.ledger import Author, Ledger
 from shared.step import publish
+from shared.trace import started
 
 DEFAULT_HOME = Path("build/local")
 
@@ -51,7 +52,8 @@ def ledger_of(cloud: Cloud) -> Ledger:
 
 def say(cloud: Cloud, event: Event, name: str | None = None) -> Envelope:
     """Publishes a person's event."""
-    envelope = Envelope(name or f"cli/{uuid.uuid4().hex}", "//serin/cli", cloud.now(), event)
+    identity = name or f"cli/{uuid.uuid4().hex}"
+    envelope = Envelope(identity, "//serin/cli", cloud.now(), event, traceparent=started(identity))
     publish(cloud, envelope)
     return envelope
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cli.connection import say
 from cli.demo_story import THRESHOLD_ROWS, Act, Story, cut
 from cli.demo_timeline import Timeline, listening
 from cli.demo_traffic import Clients, clients
@@ -33,7 +34,6 @@ from shared.ids import ModelName
 from shared.ledger import Author, Ledger
 from shared.rollouts import last_rollout, newest, production_endpoint
 from shared.settings import object_name
-from shared.step import publish
 
 MODEL = ModelName("digits")
 SETTINGS = Path(__file__).with_name("demo_settings.toml")
@@ -131,7 +131,7 @@ def act_4(stage: Stage, _act: Act) -> str:
     mark, begun = stage.timeline.mark(), time.monotonic()
     rollout = last_rollout(stage.ledger(), MODEL)
     order = RollbackRequested(model=MODEL, rollout=rollout, by="demo", because="the demo asks for it")
-    publish(stage.cloud, Envelope(f"demo-rollback-{rollout}", "//serin/demo", stage.cloud.now(), order))
+    say(stage.cloud, order, f"demo-rollback-{rollout}")
     left = stage.expect(mark, RolledBack, "the rollback", 30, rollout=rollout)
     assert isinstance(left.payload, RolledBack)
     stage.check(left.payload.by == "demo", f"the timeline says {left.payload.by} asked")
@@ -156,7 +156,7 @@ def act_6(stage: Stage, act: Act) -> str:
     mark = stage.drop(act)
     stage.notice(mark, f"{act.files[0].rows} of {THRESHOLD_ROWS} rows wait", 20)
     wish = TrainingRequested(model=MODEL, reason="person", request="act-6", by="demo", because="fifty rows will do")
-    publish(stage.cloud, Envelope("demo-train-act-6", "//serin/demo", stage.cloud.now(), wish))
+    say(stage.cloud, wish, "demo-train-act-6")
     rejected = stage.expect(mark, DeploymentRejected, "the rejection", 60)
     assert isinstance(rejected.payload, DeploymentRejected)
     stage.check(rejected.payload.set_aside, "the window was not set aside")

@@ -17,6 +17,7 @@ from shared.events import OutcomesObserved
 from shared.ids import ModelName
 from shared.rollouts import production_endpoint
 from shared.step import publish
+from shared.trace import started
 
 REQUESTS_PER_SECOND = 40
 ROWS_PER_REQUEST = 20
@@ -99,7 +100,8 @@ class Clients:
             event = OutcomesObserved(
                 model=self.model, batch=name, outcomes=tuple(labels[start : start + _LABELS_PER_BATCH])
             )
-            publish(self.cloud, Envelope(name, "//serin/demo/clients", self.cloud.now(), event))
+            told = Envelope(name, "//serin/demo/clients", self.cloud.now(), event, traceparent=started(name))
+            publish(self.cloud, told)
 
 
 def clients(cloud: Cloud, model: ModelName, rows: Sequence[Traffic]) -> Clients:

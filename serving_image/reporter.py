@@ -12,6 +12,7 @@ from shared.errors import SerinError
 from shared.events import EvidenceReported
 from shared.ids import ModelName, RunId
 from shared.step import publish
+from shared.trace import started
 
 _RETRY_SECONDS = 0.5
 
@@ -89,4 +90,4 @@ def report(identity: Identity, interval: Interval, cloud: Cloud) -> Envelope:
         latency=interval.latency,
     )
     name = f"{identity.endpoint}/{identity.deployed_model}/{identity.reporter}/{interval.number}"
-    return Envelope(name, "//serin/serving", cloud.now(), event)
+    return Envelope(name, "//serin/serving", cloud.now(), event, traceparent=started(name))

@@ -63,6 +63,7 @@ class Message:
 
     attributes: Mapping[str, str]
     data: bytes
+    id: str = ""
 
 
 def from_json(kept: Mapping[str, Any]) -> Envelope:
@@ -128,4 +129,5 @@ def _pushed(data: object) -> Message:
         body = base64.b64decode(message.get("data") or "", validate=True)
     except (binascii.Error, TypeError) as error:
         raise BadInput("push request", ["message.data is not base64"]) from error
-    return Message({str(name): str(value) for name, value in attributes.items()}, body)
+    named = {str(name): str(value) for name, value in attributes.items()}
+    return Message(named, body, str(message.get("messageId") or ""))

@@ -25,6 +25,7 @@ from shared.events import Event, Notification
 from shared.foreign import ClockTicked, DeadLetter, ObjectFinalized
 from shared.ids import ModelName
 from shared.ledger import Author, Ledger, Outcome
+from shared.trace import continued
 
 E = TypeVar("E", bound=Event)
 _NOBODY = ModelName("unknown")
@@ -75,7 +76,11 @@ def handle_object(
 
 def handle_tick(cloud_event: Any, function: str, handler: Callable[[ClockTicked, Step], Events]) -> None:
     """Carries a tick of the clock to the handler."""
-    _deliver(cloud_event, function, lambda _message, cloud: handler(ClockTicked(), _step(function, cloud, None, None)))
+
+    def act(message: Message, cloud: Cloud) -> Events:
+        return handler(ClockTicked(), _step(function, cloud, f"clock-ticked#{message.id}", None))
+
+    _deliver(cloud_event, function, act)
 
 
 def handle_dead_letter(cloud_event: Any, function: str, handler: Callable[[DeadLetter, Step], Events]) -> None:
@@ -120,7 +125,8 @@ def _deliver(cloud_event: Any, function: str, act: Callable[[Message, Cloud], Ev
 
 
 def _step(function: str, cloud: Cloud, cause: str | None, traceparent: str | None) -> Step:
-    author = Author(function, cause, traceparent, cloud.now, cloud.token)
+    trace = continued(traceparent, function, cause) if cause else traceparent
+    author = Author(function, cause, trace, cloud.now, cloud.token)
     return Step(function, cloud, Ledger(cloud.state, author), cause)
 
 

@@ -1,8 +1,7 @@
-"""The files that an attempt leaves behind: created once, never changed, and known by one digest."""
+"""The files that an attempt leaves behind: created once, never changed."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 from shared.errors import Refused
@@ -10,12 +9,6 @@ from shared.store import Store
 
 LAST = "evaluation.json"
 """Written after all others: where it stands, the attempt is complete."""
-
-
-def digest(files: Mapping[str, bytes]) -> str:
-    """One digest for all files: SHA-256 of the lines `<sha256>  <name>`, by name, as sha256sum would print them."""
-    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items())]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def write(store: Store, prefix: str, files: Mapping[str, bytes]) -> None:

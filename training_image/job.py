@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.artefacts import digest, key_of, read_artefact
 from shared.envelope import Envelope
 from shared.environment import Cloud
 from shared.errors import BadInput, SerinError
@@ -28,7 +29,7 @@ from shared.ledger import Author, Ledger, run_key, window_key
 from shared.settings import Settings
 from shared.step import publish
 from shared.windows import Upload as Stored
-from training_image.artefacts import digest, write
+from training_image.artefacts import write
 from training_image.errors import BadData, TrainingError
 from training_image.evaluation import Champion
 from training_image.onnx_model import OnnxModel
@@ -126,7 +127,7 @@ def _attempt(order: Order, cloud: Cloud, tell: Callable[[str], None]) -> Evaluat
 
 def _completed(order: Order, cloud: Cloud, trained: Trained) -> EvaluationCompleted:
     files = trained.artefacts()
-    write(cloud.artefacts, _key(order.output, cloud), files)
+    write(cloud.artefacts, key_of(cloud.artefacts, order.output), files)
     return EvaluationCompleted(
         model=order.model,
         run=order.run,
@@ -158,23 +159,10 @@ def _upload(stored: Stored, cloud: Cloud) -> Upload:
 def _champion(kept: Mapping[str, Any] | None, cloud: Cloud) -> Champion | None:
     if kept is None:
         return None
-    model, signature = (_artefact(kept["artefacts"], name, cloud) for name in ("model.onnx", "signature.json"))
+    model, signature = (
+        read_artefact(cloud.artefacts, kept["artefacts"], name) for name in ("model.onnx", "signature.json")
+    )
     return Champion(OnnxModel(model, Signature.model_validate_json(signature)), kept["run"], str(kept["version"]))
-
-
-def _artefact(place: str, name: str, cloud: Cloud) -> bytes:
-    content = cloud.artefacts.read(f"{_key(place, cloud).rstrip('/')}/{name}")
-    if content is None:
-        raise BadInput("champion", [f"{place} has no {name}"])
-    return content
-
-
-def _key(place: str, cloud: Cloud) -> str:
-    """The part of a gs:// address behind the artefacts bucket."""
-    bucket = f"gs://{cloud.environment.artefacts_bucket}/"
-    if not place.startswith(bucket):
-        raise BadInput("artefacts", [f"{place} is not in this installation's artefacts bucket"])
-    return place.removeprefix(bucket)
 
 
 def _failed(order: Order, reason: str, *, permanent: bool) -> TrainingFailed:

@@ -18,6 +18,7 @@ from shared.events import (
 )
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
+from shared.run_end import run_end
 from shared.settings import Settings
 from shared.step import Events, Step
 
@@ -60,19 +61,10 @@ def judged(event: EvaluationCompleted, job: str, settings: Settings, now: dateti
 
 def rejected(run: RunId, decision: Record) -> Outcome:
     """The end of a run whose challenger was rejected, as its decision tells it."""
-    model, _ = run_parts(run)
     card = Card.model_validate(decision.data["card"])
     aside = ("its rows are set aside: later runs do not train on them",) if _vetoed(card) else ()
-    reasons = (*reasons_of(card), *aside)
-    data = {"outcome": "rejected", "by": _JUDGE, "reasons": list(reasons), "set_aside": _vetoed(card)}
-    notice = Notification(
-        model=model,
-        run=run,
-        severity="warning",
-        title=f"{run}: rejected, {card.reason}"[:_MAX_TITLE],
-        why=reasons,
-    )
-    return Outcome(data, (notice,))
+    title = f"{run}: rejected, {card.reason}"
+    return run_end(run, "rejected", _JUDGE, title, (*reasons_of(card), *aside), set_aside=_vetoed(card))
 
 
 def reasons_of(card: Card) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ opened ─► [verdict, end?] ─► endpoint ─► deployment ~ ─► [verdic
 from datetime import timedelta
 
 from shared.errors import Conflict, NotYet, Refused
-from shared.events import Notification, SmokePassed, TrafficRequested
+from shared.events import SmokePassed, TrafficRequested
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome, Record, rollout_key, run_key, window_key
 from shared.rollouts import (
@@ -19,6 +19,7 @@ from shared.rollouts import (
     production_endpoint,
     promote,
 )
+from shared.run_end import run_end
 from shared.settings import Settings
 from shared.step import Events, Step
 
@@ -125,16 +126,14 @@ def _trouble(started: Record, run: RunId, step: Step) -> str:
 def _failed(run: RunId, rollout: Rollout, trouble: str, step: Step) -> Events:
     if not trouble:
         return ()
-    reasons = [f"deployment: {trouble}"]
-    title = f"{rollout.model}: the candidate could not be deployed"
-    notice = Notification(model=rollout.model, run=run, severity="error", title=title, why=tuple(reasons))
-    end = {"outcome": "failed", "by": "deploy_canary", "because": reasons[0], "set_aside": False}
+    because, title = f"deployment: {trouble}", f"{rollout.model}: the candidate could not be deployed"
+    end = {"outcome": "failed", "by": "deploy_canary", "because": because, "set_aside": False}
     step.ledger.once(
         rollout_key(rollout.model, rollout.number, "verdict"), lambda: Outcome({**end, "decision": "rollback"})
     )
     step.ledger.once(rollout_key(rollout.model, rollout.number, "end"), lambda: Outcome(end))
-    ended = step.ledger.once(run_key(run, "end"), lambda: Outcome({**end, "reasons": reasons}, (notice,)))
-    return ended.events
+    told = step.ledger.once(run_key(run, "end"), lambda: run_end(run, "failed", "deploy_canary", title, (because,)))
+    return told.events
 
 
 def _withdrawn(rollout: Rollout, step: Step) -> Events:

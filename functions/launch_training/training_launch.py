@@ -6,9 +6,10 @@ claim ─► list by label ─► adopt the oldest or create ─► job-<attempt
 from window_closing import bind, close
 
 from shared.envelope import Envelope
-from shared.events import Notification, TrainingFailed, TrainingRequested
+from shared.events import TrainingFailed, TrainingRequested
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
+from shared.run_end import run_end
 from shared.settings import Settings
 from shared.step import Events, Step
 from shared.vertex import Job, JobOrder
@@ -52,11 +53,8 @@ def try_again(event: TrainingFailed, step: Step) -> Events:
 
 def _given_up(event: TrainingFailed) -> Outcome:
     reasons = (f"attempt {event.attempt}: {event.reason}",)
-    notice = Notification(
-        model=event.model, run=event.run, severity="error", title=f"{event.model}: training failed", why=reasons
-    )
-    data = {"outcome": "failed", "by": "training", "reasons": list(reasons), "set_aside": event.permanent}
-    return Outcome(data, (notice,))
+    title = f"{event.model}: training failed"
+    return run_end(event.run, "failed", "training", title, reasons, set_aside=event.permanent)
 
 
 def _start(opened: Record, attempt: int, step: Step) -> None:
@@ -88,6 +86,8 @@ def _order(opened: Record, attempt: int, step: Step) -> JobOrder:
         variables={
             "SERIN_RUN": run,
             "SERIN_ATTEMPT": str(attempt),
+            "SERIN_CAUSE": step.cause or "",
+            "SERIN_TRACEPARENT": step.ledger.author.traceparent or "",
             "GOOGLE_CLOUD_PROJECT": environment.project,
             "SERIN_REGION": environment.region,
             "SERIN_DATA_BUCKET": environment.data_bucket,

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from shared.envelope import Envelope
-from shared.events import RollbackRequested, TrafficRequested, TrafficShifted
-from shared.ids import ModelName
-from shared.ledger import Record
-from shared.rollouts import Rollout, newest, production_endpoint
+from shared.events import RetirementDue, RollbackRequested, TrafficRequested, TrafficShifted
+from shared.ids import ModelName, run_id
+from shared.ledger import Record, run_key
+from shared.rollouts import Rollout, newest, production_endpoint, staging_endpoint
 from shared.step import Step
 
 
@@ -18,7 +18,7 @@ def of_rollout(model: ModelName, step: Step) -> Iterator[Envelope]:
     endpoint = step.cloud.vertex.endpoint(production_endpoint(model))
     deployed = set(endpoint.deployed) if endpoint else set()
     if rollout.end is not None:
-        yield from _of_ended(rollout, deployed)
+        yield from _of_ended(rollout, deployed, step)
     elif rollout.decision == "rollback":
         yield _leave(rollout, step)
     elif rollout.ordered:
@@ -34,13 +34,23 @@ def _of_steps(rollout: Rollout, astray: bool) -> Iterator[Envelope]:
         yield from _said(rollout.shifted[-1], TrafficShifted)
 
 
-def _of_ended(rollout: Rollout, deployed: set[str]) -> Iterator[Envelope]:
+def _of_ended(rollout: Rollout, deployed: set[str], step: Step) -> Iterator[Envelope]:
     """A deployment that the end left behind: the base after a promotion, the candidate after a rollback."""
     assert rollout.end is not None
     if rollout.decision == "promote" and rollout.base and rollout.base.id in deployed:
-        yield from (event for event in rollout.end.events if event.topic == "retirement-due")
+        yield from _said(rollout.end, RetirementDue)
     if rollout.decision == "rollback" and rollout.candidate.id in deployed:
-        yield from (event for event in rollout.end.events if event.topic == "retirement-due")
+        yield _leave(rollout, step)
+
+
+def of_staging(model: ModelName, step: Step) -> Iterator[Envelope]:
+    """What stands on the staging endpoint although its run has been tested or has ended."""
+    endpoint = step.cloud.vertex.endpoint(staging_endpoint(model))
+    for target in sorted(endpoint.deployed) if endpoint else ():
+        run = run_id(model, int(target))
+        if any(step.ledger.find(run_key(run, name)) for name in ("smoke", "end")):
+            event = RetirementDue(model=model, run=run, what="staging", target=target)
+            yield step.ledger.envelope(event, run_key(run, "staging/over"))
 
 
 def _leave(rollout: Rollout, step: Step) -> Envelope:

@@ -1,22 +1,24 @@
 """What an open run still waits for, and the training jobs that nobody waits for."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
+from shared.artefacts import read_artefact, stored_digest
 from shared.envelope import Envelope
-from shared.errors import Refused
+from shared.errors import BadInput
 from shared.evaluation import Evaluation
 from shared.events import (
     ApprovalAnswered,
     ApprovalRequested,
     DeploymentApproved,
     EvaluationCompleted,
+    Event,
     SmokePassed,
     TrainingFailed,
     TrainingRequested,
 )
-from shared.ids import ModelName, RunId, run_id
+from shared.ids import ModelName, RunId, run_id, run_parts
 from shared.ledger import Record, run_key
+from shared.rollouts import load
 from shared.step import Step
 from shared.vertex import Job
 
@@ -27,20 +29,12 @@ def of_run(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
     decision = step.ledger.find(run_key(run, "decision"))
     if decision is None:
         yield from _of_training(model, run, window, step)
-        return
-    approval = step.ledger.find(run_key(run, "approval"))
-    approved = _said(decision, DeploymentApproved) or (_said(approval, DeploymentApproved) if approval else [])
-    if not approved:
-        yield from _of_approval(decision, approval, step)
-        return
-    staged = step.ledger.find(run_key(run, "staged"))
-    smoke = step.ledger.find(run_key(run, "smoke")) if staged else None
-    if staged is None:
-        yield from approved
-    elif smoke is None:
-        yield from staged.events
+    elif decision.data["verdict"] == "deploy":
+        yield from _of_staging(run, _said(decision, DeploymentApproved), step)
+    elif decision.data["verdict"] == "ask":
+        yield from _of_question(run, decision, step)
     else:
-        yield from _said(smoke, SmokePassed)
+        yield _decided(model, run, decision, step)
 
 
 def strays(step: Step) -> None:
@@ -82,32 +76,62 @@ def _failure(job: Job) -> str:
 
 def _evaluated(model: ModelName, run: RunId, record: Record, step: Step) -> Iterator[Envelope]:
     """The evaluation of a job that succeeded, read back from its artefacts, in case its event was lost."""
-    prefix = f"{record.data['output']}/model"
-    key = prefix.removeprefix(f"gs://{step.cloud.artefacts.bucket}/")
-    evaluation = step.cloud.artefacts.read(f"{key}/evaluation.json")
-    digest = step.cloud.artefacts.read(f"{key}/digest.txt")
-    if evaluation is None or digest is None:
-        raise Refused("artefacts.read", f"job of {run} succeeded without artefacts")
+    place = f"{record.data['output']}/model/"
+    try:
+        evaluation = Evaluation.model_validate_json(read_artefact(step.cloud.artefacts, place, "evaluation.json"))
+    except BadInput as missing:
+        event: Event = TrainingFailed(
+            model=model, run=run, attempt=record.data["attempt"], job=record.data["job"], reason=str(missing)
+        )
+    else:
+        event = EvaluationCompleted(
+            model=model, run=run, attempt=record.data["attempt"], job=record.data["job"], artefacts=place,
+            digest=stored_digest(step.cloud.artefacts, place), evaluation=evaluation,
+        )  # fmt: skip
+    yield step.ledger.envelope(event, f"{record.key}/ended")
+
+
+def _decided(model: ModelName, run: RunId, decision: Record, step: Step) -> Envelope:
+    """The evaluation that was rejected, once more, for the run's end that did not follow."""
+    told = decision.data
     event = EvaluationCompleted(
-        model=model, run=run, attempt=record.data["attempt"], job=record.data["job"], artefacts=prefix,
-        digest=digest.decode(), evaluation=Evaluation.model_validate_json(evaluation),
+        model=model, run=run, attempt=told["attempt"], job=told["job"], artefacts=told["artefacts"],
+        digest=told["digest"], evaluation=Evaluation.model_validate(told["evaluation"]),
     )  # fmt: skip
-    yield step.ledger.envelope(event, f"{record.key}/evaluated")
+    return step.ledger.envelope(event, f"{decision.key}/resume")
 
 
-def _of_approval(decision: Record, approval: Record | None, step: Step) -> Iterator[Envelope]:
-    for asked in _said(decision, ApprovalRequested):
-        payload = asked.payload
-        assert isinstance(payload, ApprovalRequested)
-        if approval is None and _over(payload.expires, step):
-            answer = ApprovalAnswered(
-                model=payload.model, run=payload.run, answer="expire", by="reconcile", because="nobody answered in time"
-            )
-            yield step.ledger.envelope(answer, f"{decision.key}/expired")
+def _of_question(run: RunId, decision: Record, step: Step) -> Iterator[Envelope]:
+    """An answer whose consequences were lost, or the end of the time to answer."""
+    approval = step.ledger.find(run_key(run, "approval"))
+    if approval is not None and approval.data["answer"] == "approve":
+        yield from _of_staging(run, _said(approval, DeploymentApproved), step)
+        return
+    asked = next(envelope.payload for envelope in _said(decision, ApprovalRequested))
+    assert isinstance(asked, ApprovalRequested)
+    if approval is not None:
+        told = {name: approval.data[name] for name in ("answer", "by", "because")}
+    elif step.cloud.now() >= asked.expires:
+        told = {"answer": "expire", "by": "reconcile", "because": "nobody answered in time"}
+    else:
+        return
+    answer = ApprovalAnswered(model=asked.model, run=asked.run, **told)
+    yield step.ledger.envelope(answer, f"{decision.key}/answered")
 
 
-def _over(expires: datetime, step: Step) -> bool:
-    return step.cloud.now() >= expires
+def _of_staging(run: RunId, approved: list[Envelope], step: Step) -> Iterator[Envelope]:
+    """The event that the next piece of staging, testing or deploying was started by, until the rollout goes on."""
+    staged = step.ledger.find(run_key(run, "staged"))
+    if staged is None:
+        yield from approved
+        return
+    smoke = step.ledger.find(run_key(run, "smoke"))
+    if smoke is None or not smoke.data["passed"]:
+        yield from staged.events
+        return
+    rollout = step.ledger.find(run_key(run, "rollout"))
+    if rollout is None or not load(step.ledger, run_parts(run)[0], rollout.data["rollout"]).ordered:
+        yield from _said(smoke, SmokePassed)
 
 
 def _said(record: Record, kind: type) -> list[Envelope]:

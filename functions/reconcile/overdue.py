@@ -7,7 +7,7 @@ one that does its work.
 
 from collections.abc import Iterator
 
-from due_rollout import of_rollout
+from due_rollout import of_rollout, of_staging
 from due_run import of_run, strays
 from due_uploads import of_uploads
 
@@ -40,6 +40,7 @@ def _of_model(model: ModelName, step: Step) -> Iterator[Envelope]:
     if window and _late_markers(model, window, step):
         yield _request(model, window, 0, step)
     yield from of_rollout(model, step)
+    yield from of_staging(model, step)
     if ended:
         yield from _threshold(model, window + 1, step)
 

@@ -19,6 +19,7 @@ from shared.events import (
 )
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome, Record, run_key
+from shared.run_end import run_end
 from shared.step import Events, Step
 
 _MAX_TITLE = 200
@@ -73,12 +74,9 @@ def _ended(run: RunId, approval: Record, step: Step) -> Events:
 
 
 def _end(run: RunId, approval: Record) -> Outcome:
-    model, _ = run_parts(run)
     by, given = approval.data["by"], approval.data["answer"]
-    reasons = (_reason(given, by, approval.data["because"]),)
-    what = "expired" if given == "expire" else f"rejected by {by}"
-    notice = Notification(model=model, run=run, severity="warning", title=f"{run}: {what}"[:_MAX_TITLE], why=reasons)
-    return Outcome({"outcome": "rejected", "by": by, "reasons": list(reasons), "set_aside": False}, (notice,))
+    title = f"{run}: {'expired' if given == 'expire' else f'rejected by {by}'}"
+    return run_end(run, "rejected", by, title, (_reason(given, by, approval.data["because"]),))
 
 
 def _question(run: RunId, step: Step) -> ApprovalRequested:

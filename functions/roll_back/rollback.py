@@ -14,14 +14,15 @@ _TRIES = 5
 
 
 def leave(event: RollbackRequested, step: Step) -> Events:
-    """Decides against the rollout unless it was promoted before, and carries that out as far as it can come now."""
+    """Decides against the rollout unless it was promoted before, and carries that out as far as it can come now.
+
+    It looks even when the rollout has ended: a deployment or a shift that slept may have come after the end.
+    """
     key = rollout_key(event.model, event.rollout, "verdict")
     verdict = step.ledger.once(key, lambda: _verdict(event))
     rollout = load(step.ledger, event.model, event.rollout)
     if verdict.data["decision"] != "rollback":
         return _too_late(event, rollout, step)
-    if rollout.end is not None:
-        return rollout.end.events
     endpoint = _without_traffic(rollout, step)
     if endpoint is not None and rollout.candidate.id in endpoint.deployed:
         _undeploy(rollout, step)

@@ -11,16 +11,17 @@ from typing import Any
 
 from golden_rows import Golden, differences, read_golden
 
+from shared.artefacts import read_artefact
 from shared.errors import BadInput, Refused, Transient
-from shared.events import ModelStaged, Notification, RetirementDue, SmokeFailed, SmokePassed
+from shared.events import ModelStaged, RetirementDue, SmokeFailed, SmokePassed
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
+from shared.run_end import run_end
 from shared.settings import ServingSettings, Settings
 from shared.step import Events, Step
 
 TRIES = 3  # the fastest counts: the first answer of a fresh replica is no measure
 _WITH_PROBABILITIES = {"probabilities": True}
-_MAX_TITLE = 200
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def judged(run: RunId, staged: Record, checks: tuple[Check, ...]) -> Outcome:
 def _checks(staged: Record, run: RunId, step: Step) -> tuple[Check, ...]:
     serving = _serving(run, step)
     try:
-        golden = read_golden(_artefact(staged.data["artefacts"], "golden.json", step))
+        golden = read_golden(read_artefact(step.cloud.artefacts, staged.data["artefacts"], "golden.json"))
         return *_good_rows(staged, golden, serving, step), *_bad_rows(staged, golden, step)
     except BadInput as bad:
         return (Check("golden rows", bad.reasons),)
@@ -114,27 +115,8 @@ def _answered(staged: Record, row: dict[str, Any], step: Step) -> tuple[str, ...
 
 
 def _end(run: RunId, smoke: Record) -> Outcome:
-    model, _ = run_parts(run)
-    reasons = tuple(smoke.data["reasons"])
-    notice = Notification(
-        model=model,
-        run=run,
-        severity="error",
-        title=f"{run}: the staged challenger failed its smoke test"[:_MAX_TITLE],
-        why=reasons,
-    )
-    data = {"outcome": "failed", "by": "smoke_test", "reasons": list(reasons), "set_aside": False}
-    return Outcome(data, (notice,))
-
-
-def _artefact(place: str, name: str, step: Step) -> bytes:
-    bucket = f"gs://{step.cloud.environment.artefacts_bucket}/"
-    content = None
-    if place.startswith(bucket):
-        content = step.cloud.artefacts.read(f"{place.removeprefix(bucket).rstrip('/')}/{name}")
-    if content is None:
-        raise BadInput("artefacts", [f"there is no {name} in {place}"])
-    return content
+    title = f"{run}: the staged challenger failed its smoke test"
+    return run_end(run, "failed", "smoke_test", title, smoke.data["reasons"])
 
 
 def _overdue(staged: Record, serving: ServingSettings, step: Step) -> bool:

@@ -13,13 +13,11 @@ from staging_order import Order, read_order
 from staging_progress import Failed, Pending, Ready
 from version_upload import uploaded
 
-from shared.events import DeploymentApproved, ModelStaged, Notification, RetirementDue
-from shared.ids import RunId
+from shared.events import DeploymentApproved, ModelStaged, RetirementDue
 from shared.ledger import Outcome, run_key
 from shared.rollouts import staging_endpoint
+from shared.run_end import run_end
 from shared.step import Events, Step
-
-_MAX_TITLE = 200
 
 
 def stage(event: DeploymentApproved, step: Step) -> Events:
@@ -57,19 +55,9 @@ def _staged(order: Order, version: str) -> Outcome:
 
 
 def _failed(order: Order, reasons: tuple[str, ...]) -> Outcome:
-    notice = Notification(
-        model=order.model,
-        run=order.run,
-        severity="error",
-        title=_title(order.run),
-        why=reasons,
-        next="see the operation in Vertex AI; the next window of rows starts a new run",
-    )
     # A deployment that comes up after it was given up would stay, and cost, for ever.
     retired = RetirementDue(model=order.model, run=order.run, what="staging", target=order.deployed_model)
-    data = {"outcome": "failed", "by": "stage_model", "reasons": list(reasons), "set_aside": False}
-    return Outcome(data, (notice, retired))
-
-
-def _title(run: RunId) -> str:
-    return f"{run}: the challenger could not be staged"[:_MAX_TITLE]
+    return run_end(
+        order.run, "failed", "stage_model", f"{order.run}: the challenger could not be staged", reasons, retired,
+        wanted="see the operation in Vertex AI; the next window of rows starts a new run",
+    )  # fmt: skip

@@ -19,6 +19,7 @@ class Order:
     window: int
     attempt: int
     artefacts: str
+    digest: str
     serving: ServingSettings
     report_seconds: float
 
@@ -52,6 +53,7 @@ def _order(run: RunId, decided: Any, step: Step) -> Order:
         window=window,
         attempt=int(decided["attempt"]),
         artefacts=decided["artefacts"],
+        digest=decided["digest"],
         serving=settings.serving,
         report_seconds=settings.evidence.report_seconds,
     )

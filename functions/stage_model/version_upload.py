@@ -7,9 +7,10 @@ claim ─► look for the run's label ─ there ─► adopt the oldest
 import secrets
 
 from staging_order import Order
-from staging_progress import Pending, Progress, Ready, first_claim, followed, refused
+from staging_progress import Failed, Pending, Progress, Ready, first_claim, followed, refused
 
-from shared.errors import Conflict, Refused, Transient
+from shared.artefacts import stored_digest
+from shared.errors import BadInput, Conflict, Refused, Transient
 from shared.ledger import Outcome, run_key
 from shared.step import Step
 from shared.store import Store
@@ -38,6 +39,8 @@ def _looked_for(order: Order, step: Step) -> Progress:
 
 
 def _started(order: Order, step: Step) -> Progress:
+    if altered := _altered(order, step):
+        return Failed((altered,))
     key = run_key(order.run, "upload")
     step.ledger.claim(key, step.cloud.environment.lease_seconds)
     # Who held the claim before may have finished since we looked.
@@ -50,6 +53,15 @@ def _started(order: Order, step: Step) -> Progress:
         return refused(error, _WHAT, first_claim(key), order, step)
     started = step.ledger.once(key, lambda: Outcome({"operation": operation.name}))
     return followed(started, _WHAT, _visible(order, step), order, step) if operation.done else Pending()
+
+
+def _altered(order: Order, step: Step) -> str:
+    """Why the artefacts are not those that were approved; nothing if they are."""
+    try:
+        found = stored_digest(step.cloud.artefacts, order.artefacts)
+    except BadInput as missing:
+        return str(missing)
+    return "" if found == order.digest else f"the artefacts are {found[:12]}…, approved were {order.digest[:12]}…"
 
 
 def _visible(order: Order, step: Step) -> Ready | None:

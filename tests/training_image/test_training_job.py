@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.artefacts import digest
 from shared.errors import BadInput, Transient
 from shared.events import EvaluationCompleted, TrainingFailed
 from shared.ids import ModelName, UploadId
@@ -13,7 +14,6 @@ from shared.ledger import Author, Ledger, Outcome, window_key
 from shared.settings import DataSettings, Settings
 from shared.windows import Upload as Stored
 from tests.world.cloud import MemoryCloud
-from training_image.artefacts import digest
 from training_image.job import Order, read_order, run_job
 
 MODEL = ModelName("demo")

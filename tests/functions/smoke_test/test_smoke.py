@@ -171,7 +171,7 @@ def test_artefacts_elsewhere_are_not_read() -> None:
     open_run(cloud)
     record(cloud, "staged", {**STAGED, "artefacts": "gs://elsewhere/digits/"})
     assert smoke(cloud) == 200
-    assert failed_checks(cloud) == {"golden rows": ["there is no golden.json in gs://elsewhere/digits/"]}
+    assert failed_checks(cloud) == {"golden rows": ["gs://elsewhere/digits/ is not in this installation's artefacts bucket"]}
 
 
 def test_before_the_challenger_is_staged_its_test_is_not_yet() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.artefacts import digest
 from shared.errors import Refused, Transient
 from shared.events import ModelStaged, Notification, RetirementDue
 from shared.vertex import VersionOrder
@@ -11,7 +12,9 @@ from tests.functions.standing_run import event, keys, open_run, published, recor
 from tests.world.cloud import MemoryCloud
 from tests.world.running import data_of, send
 
-DECIDED = {"verdict": "deploy", "artefacts": "gs://artefacts/digits/digits-000002/1/model/", "attempt": 1}
+FILES = {"evaluation.json": b"{}", "model.onnx": b"onnx"}
+PLACE = "digits/digits-000002/1/model/"
+DECIDED = {"verdict": "deploy", "artefacts": f"gs://artefacts/{PLACE}", "attempt": 1, "digest": digest(FILES)}
 TIMEOUT_SECONDS = 600
 LEASE_SECONDS = 60
 PIECES = 3  # upload, endpoint, deployment
@@ -25,7 +28,13 @@ def cloud() -> MemoryCloud:
         evidence={"report_seconds": 5},
     )  # fmt: skip
     record(made, "decision", DECIDED)
+    leave_artefacts(made)
     return made
+
+
+def leave_artefacts(cloud: MemoryCloud) -> None:
+    for name, content in FILES.items():
+        cloud.artefacts.put(f"{PLACE}{name}", content)
 
 
 @pytest.fixture
@@ -64,6 +73,15 @@ def test_a_challenger_is_uploaded_and_deployed_on_staging_with_all_its_traffic(c
         "serin-digits-staging", "2", DECIDED["artefacts"],
     )  # fmt: skip
     assert records(cloud) == ["decision", "endpoint", "staged", "staging", "upload", "version"]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden.json"])
+def test_artefacts_other_than_those_that_were_approved_are_not_staged(cloud: MemoryCloud, name: str) -> None:
+    cloud.artefacts.put(f"{PLACE}{name}", b"changed or added afterwards")
+    assert stage(cloud) == 200
+    assert effects(cloud) == []
+    assert end(cloud)["outcome"] == "failed"
+    assert "approved were" in end(cloud)["reasons"][0]
 
 
 def test_the_serving_container_is_told_what_it_has_to_know(cloud: MemoryCloud) -> None:
@@ -212,6 +230,7 @@ def test_of_two_versions_of_the_run_the_oldest_counts(cloud: MemoryCloud) -> Non
     (order,) = cloud.vertex.uploads
     again = MemoryCloud()
     open_run(again)
+    leave_artefacts(again)
     record(again, "decision", DECIDED)
     again.vertex.upload(order)
     again.vertex.upload(order)
@@ -225,6 +244,7 @@ def test_the_version_of_another_run_is_not_adopted(cloud: MemoryCloud) -> None:
     (order,) = cloud.vertex.uploads
     again = MemoryCloud()
     open_run(again)
+    leave_artefacts(again)
     record(again, "decision", DECIDED)
     again.vertex.upload(type(order)(**{**vars(order), "labels": {**order.labels, "serin-run": "digits-000001"}}))
     assert stage(again) == 200
@@ -343,6 +363,7 @@ def test_what_nobody_approved_is_not_staged() -> None:
 def test_what_a_person_approved_is_staged() -> None:
     cloud = MemoryCloud()
     open_run(cloud)
+    leave_artefacts(cloud)
     record(cloud, "decision", {**DECIDED, "verdict": "ask"})
     record(cloud, "approval", {"answer": "approve", "by": "ada@example.org", "because": "good"})
     assert stage(cloud) == 200
