@@ -171,7 +171,8 @@ def test_artefacts_elsewhere_are_not_read() -> None:
     open_run(cloud)
     record(cloud, "staged", {**STAGED, "artefacts": "gs://elsewhere/digits/"})
     assert smoke(cloud) == 200
-    assert failed_checks(cloud) == {"golden rows": ["gs://elsewhere/digits/ is not in this installation's artefacts bucket"]}
+    why = "gs://elsewhere/digits/ is not in this installation's artefacts bucket"
+    assert failed_checks(cloud) == {"golden rows": [why]}
 
 
 def test_before_the_challenger_is_staged_its_test_is_not_yet() -> None:
