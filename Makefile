@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PACKAGES := shared local cli serving_image training_image
 FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 
-.PHONY: demo test check requirements
+.PHONY: demo test check kills bench requirements
 
 demo: $(READY)
 	$(BIN)/serin demo --home build/demo
@@ -23,6 +23,10 @@ check: $(READY)
 		MYPYPATH=functions/$$function $(BIN)/mypy functions/$$function; \
 	done
 	$(BIN)/lint-imports
+
+# Every process of the local cloud ended without warning in every act: about twenty minutes.
+kills: $(READY)
+	$(BIN)/python -m tests.e2e.kills --home build/kills
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Serin needs Python 3.11 or newer: make PYTHON=python3.11 …")'

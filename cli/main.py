@@ -274,7 +274,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="how the data is cut")] = 1,
 ) -> None:
     """Play the demo."""
-    from cli.demo import ACTS, play
+    from cli.demo.play import ACTS, play
 
     width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "150"))
     raise typer.Exit(play(home, seed, ACTS, Console(width=width)))

@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from cli.demo_story import HEADER, PIXELS, TARGET, THRESHOLD_ROWS, Act, Story, cut
+from cli.demo.story import HEADER, PIXELS, TARGET, THRESHOLD_ROWS, Act, Story, cut
 from shared.evaluation import Evaluation
 from shared.rubric import Rubric
 from training_image.evaluation import Champion

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from cli.demo_story import Traffic
+from cli.demo.story import Traffic
 from shared.envelope import Envelope
 from shared.environment import Cloud
+from shared.errors import Transient
 from shared.events import OutcomesObserved
 from shared.ids import ModelName
 from shared.rollouts import production_endpoint
@@ -24,6 +25,7 @@ ROWS_PER_REQUEST = 20
 _WORKERS = 4
 _LABELS_PER_BATCH = 1000  # what one event may carry
 _TIMEOUT_SECONDS = 5.0
+_AGAIN_SECONDS = 0.5
 
 
 @dataclass
@@ -101,7 +103,16 @@ class Clients:
                 model=self.model, batch=name, outcomes=tuple(labels[start : start + _LABELS_PER_BATCH])
             )
             told = Envelope(name, "//serin/demo/clients", self.cloud.now(), event, traceparent=started(name))
-            publish(self.cloud, told)
+            self._publish(told)
+
+    def _publish(self, told: Envelope) -> None:
+        while True:
+            try:
+                return publish(self.cloud, told)
+            except Transient:
+                # The same event again: a batch counts once, however often it comes.
+                if self._stopped.wait(_AGAIN_SECONDS):
+                    return None
 
 
 def clients(cloud: Cloud, model: ModelName, rows: Sequence[Traffic]) -> Clients:

@@ -1,0 +1,1 @@
+"""`make demo`: the whole chain on one machine, on real data, told act by act and checked act by act."""

@@ -1,0 +1,68 @@
+"""Plays the story in a fresh home and says how many acts ended as told."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.demo.acts import PLAY
+from cli.demo.cloud import LocalCloud, local_cloud
+from cli.demo.stage import Stage
+from cli.demo.story import Act, cut
+from cli.demo.timeline import Timeline, listening
+from shared.errors import SerinError
+
+ACTS = len(PLAY)
+Around = Callable[[Stage, Act], AbstractContextManager[object]]
+"""What is done around an act: nothing, or harm."""
+
+
+def play(home: Path, seed: int, acts: int, console: Console) -> int:
+    """Plays the first acts of the story; answers 0 if each ended as told, else 1."""
+    begun, local = time.monotonic(), LocalCloud(home)
+    with staged(local, seed, console) as stage:
+        as_told = sum(played(stage, acts))
+    console.print(f"{time.monotonic() - begun:.0f} s; ledger, buckets and timeline are in {home}", highlight=False)
+    console.print(f"demo: {as_told} of {acts} acts ended as told", highlight=False)
+    return 0 if as_told == acts else 1
+
+
+@contextmanager
+def staged(local: LocalCloud, seed: int, console: Console) -> Iterator[Stage]:
+    """A stage on a fresh local cloud, its timeline listening; whatever the acts started ends with the block."""
+    shutil.rmtree(local.home, ignore_errors=True)
+    local.home.mkdir(parents=True)
+    with console.status("the local cloud is starting") as starting, local_cloud(local) as cloud:
+        starting.stop()
+        timeline = Timeline(console, local.home / "timeline.jsonl")
+        stage = Stage(cloud, timeline, cut(seed), console)
+        try:
+            with listening(cloud, timeline):
+                yield stage
+        finally:
+            if stage.crowd:
+                stage.crowd.stop()
+
+
+def played(stage: Stage, acts: int, around: Around = lambda _stage, _act: nullcontext()) -> list[bool]:
+    """Whether each of the first acts ended as told; an act that did not says so, and the story goes on."""
+    told = []
+    for act, performed in zip(stage.story.acts[:acts], PLAY, strict=False):
+        with around(stage, act):
+            told.append(_ended_as_told(stage, act, performed))
+    return told
+
+
+def _ended_as_told(stage: Stage, act: Act, performed: Callable[[Stage, Act], str]) -> bool:
+    stage.console.rule(f"act {act.number}: {act.title}")
+    begun = time.monotonic()
+    try:
+        ended = performed(stage, act)
+    except SerinError as error:
+        stage.console.print(f"[red]act {act.number} ended otherwise:[/] {error}")
+        return False
+    stage.console.print(f"[green]act {act.number} ended as told[/] ({time.monotonic() - begun:.1f} s): {ended}")
+    return True
