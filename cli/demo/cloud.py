@@ -61,9 +61,12 @@ class LocalCloud:
 @contextmanager
 def local_cloud(local: LocalCloud) -> Iterator[Cloud]:
     """Runs a local cloud for as long as the block does; this process speaks to it as everybody does."""
+    before = dict(os.environ)
     try:
         variables = local.start()
         os.environ.update(variables)
         yield GoogleCloud(read_environment(variables))
     finally:
         local.stop()
+        os.environ.clear()
+        os.environ.update(before)

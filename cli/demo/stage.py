@@ -30,13 +30,14 @@ class OtherwiseEndedError(SerinError):
 
 @dataclass
 class Stage:
-    """Where the acts are played."""
+    """Where the acts are played; `patience` makes every wait so many times longer."""
 
     cloud: Cloud
     timeline: Timeline
     story: Story
     console: Console
     crowd: Clients | None = None
+    patience: float = 1.0
 
     def drop(self, act: Act) -> int:
         """Drops the act's files; answers the mark from which to listen."""
@@ -61,9 +62,9 @@ class Stage:
             return isinstance(payload, kind) and all(getattr(payload, name) == value for name, value in fields.items())
 
         with self.console.status(f"waiting for {what}"):
-            found = self.timeline.wait(mark, wanted, seconds)
+            found = self.timeline.wait(mark, wanted, seconds * self.patience)
         if found is None:
-            raise OtherwiseEndedError(f"{what} did not come within {seconds:.0f} s")
+            raise OtherwiseEndedError(f"{what} did not come within {seconds * self.patience:.0f} s")
         return found
 
     def notice(self, mark: int, words: str, seconds: float) -> Notification:
@@ -73,9 +74,9 @@ class Stage:
             return isinstance(envelope.payload, Notification) and words in envelope.payload.title
 
         with self.console.status(f"waiting for the notice “{words}”"):
-            found = self.timeline.wait(mark, wanted, seconds)
+            found = self.timeline.wait(mark, wanted, seconds * self.patience)
         if found is None:
-            raise OtherwiseEndedError(f"the notice “{words}” did not come within {seconds:.0f} s")
+            raise OtherwiseEndedError(f"the notice “{words}” did not come within {seconds * self.patience:.0f} s")
         assert isinstance(found.payload, Notification)
         return found.payload
 

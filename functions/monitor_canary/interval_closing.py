@@ -126,7 +126,8 @@ def _follow(last: Record, rollout: Rollout, step: Step) -> list[Envelope]:
     if last.data["verdict"]["kind"] != "go_on":
         return list(last.events)
     done = int(last.data["step"])
-    if done >= len(rollout.steps):
+    # A step that was seen to be taken led here itself: ordering it again would go round in a circle.
+    if done >= len(rollout.steps) or done < len(rollout.shifted):
         return []
     percent = rollout.steps[done]
     asked = TrafficRequested(

@@ -14,6 +14,7 @@ from local.vertex.containers import Containers, variables_of
 
 _READY_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
+_STARTS = 3  # a container that ends before it is ready is started again
 
 
 @dataclass
@@ -49,13 +50,16 @@ class Serving:
 
     def deploy(self, endpoint: str, deployed: str, version: Mapping[str, Any]) -> None:
         """Starts a container and waits until it is healthy; raises FAILED_PRECONDITION when it never is."""
-        with self._lock:
-            replica = self._start(endpoint, deployed, version)
-        if not self._healthy(replica):
+        if not any(self._comes_up(endpoint, deployed, version) for _ in range(_STARTS)):
             self.undeploy(endpoint, deployed)
             raise CloudError(Status.FAILED_PRECONDITION, "Model server never became ready. Please see its logs.")
         with self._lock:
             self._wanted[(endpoint, deployed)] = version
+
+    def _comes_up(self, endpoint: str, deployed: str, version: Mapping[str, Any]) -> bool:
+        with self._lock:
+            replica = self._start(endpoint, deployed, version)
+        return self._healthy(replica)
 
     def undeploy(self, endpoint: str, deployed: str) -> None:
         """Ends a container, letting it finish what it has accepted."""

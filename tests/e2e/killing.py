@@ -14,13 +14,14 @@ from pathlib import Path
 import psutil
 
 from cli.demo.cloud import LocalCloud
+from shared.errors import SerinError
 from shared.wiring import FUNCTIONS
 
 CLOUD = "local cloud"
 SERVICES = ("pubsub", "storage", "vertex", "functions", "scheduler")
 WORKERS = ("training job", "serving container")
 EVERYBODY = (CLOUD, *SERVICES, *WORKERS, *FUNCTIONS)
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.1
 LONG_SECONDS = 2.0
 SHORT_SECONDS = 0.3
 """How long a process is let live at most, once it is seen: short where the act itself is."""
@@ -36,7 +37,7 @@ class Kill:
 
 
 class Killer:
-    """Ends each of the named kinds of process once, one after the other, as soon as there is one."""
+    """Ends one process of each of the named kinds, a while after it is first seen, and never two at the same moment."""
 
     def __init__(
         self, local: LocalCloud, kinds: Sequence[str], chance: random.Random, longest_seconds: float = LONG_SECONDS
@@ -44,33 +45,35 @@ class Killer:
         self.kills: list[Kill] = []
         self.trouble = ""
         self._local = local
-        self._kinds = kinds
-        self._chance = chance
-        self._longest_seconds = longest_seconds
         self._over = threading.Event()
+        self._one_at_a_time = threading.Lock()
         self._begun = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="killer")
+        lives = [chance.uniform(0, longest_seconds) for _ in kinds]
+        self._threads = [
+            threading.Thread(target=self._run, args=each, name=f"killer of {each[0]}")
+            for each in zip(kinds, lives, strict=True)
+        ]
 
     def __enter__(self) -> "Killer":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
-        waiting = list(self._kinds)
-        while waiting and not self._over.wait(_LOOK_SECONDS):
-            found = processes_of(self._local)
-            kind = next((kind for kind in waiting if found.get(kind)), None)
-            if kind is None or self._over.wait(self._chance.uniform(0, self._longest_seconds)):
+    def _run(self, kind: str, life_seconds: float) -> None:
+        while not self._over.wait(_LOOK_SECONDS):
+            if not processes_of(self._local).get(kind) or self._over.wait(life_seconds):
                 continue
-            victim = self._chance.choice(found[kind])
-            if _ended(self._local, kind, victim):
-                self.kills.append(Kill(kind, victim.pid, time.monotonic() - self._begun))
-                waiting.remove(kind)
-                self._restart(kind)
+            with self._one_at_a_time:
+                victims = processes_of(self._local).get(kind, [])
+                if victims and _ended(self._local, kind, victims[0]):
+                    self.kills.append(Kill(kind, victims[0].pid, time.monotonic() - self._begun))
+                    self._restart(kind)
+                    return
 
     def _restart(self, kind: str) -> None:
         """Starts the local cloud again, as whoever runs it would; everything else is started again by it."""
@@ -78,7 +81,7 @@ class Killer:
             return
         try:
             self._local.start()
-        except Exception as error:
+        except SerinError as error:
             self.trouble = f"the local cloud did not start again: {error}"
 
 

@@ -31,6 +31,8 @@ from tests.e2e.killing import EVERYBODY, LONG_SECONDS, SHORT_SECONDS, Kill, Kill
 
 HARMED = range(2, ACTS + 1)
 SHORT_ACTS = (4, 5)
+PATIENCE = 4.0
+"""How many times longer an act may take: what was ended has to start again, on a laptop's two cores."""
 _DECISIONS = (DeploymentApproved, ApprovalRequested, DeploymentRejected)
 
 
@@ -46,7 +48,9 @@ class Harm:
     trouble: str = ""
 
 
-def one_play(home: Path, seed: int, plan: Mapping[int, tuple[str, ...]], console: Console) -> list[Harm]:
+def one_play(
+    home: Path, seed: int, plan: Mapping[int, tuple[str, ...]], console: Console, acts: int = ACTS
+) -> list[Harm]:
     """Plays the story once, ending the planned processes in each act; answers what was done and how it went."""
     local, chance, harms = LocalCloud(home), random.Random(seed), []
 
@@ -60,7 +64,8 @@ def one_play(home: Path, seed: int, plan: Mapping[int, tuple[str, ...]], console
         harms.append(harm)
 
     with staged(local, 1, console) as stage:
-        told = played(stage, ACTS, harmed)
+        stage.patience = PATIENCE
+        told = played(stage, acts, harmed)
         doubled = twice_decided(stage)
     for harm, as_told in zip(harms, told, strict=True):
         harm.as_told = as_told and not harm.trouble

@@ -45,10 +45,11 @@ class FaultyDoor:
 
 @dataclass
 class MemoryBus:
-    """Implements shared.bus.Bus: what was published, in order, until `take` hands it out."""
+    """Implements shared.bus.Bus: what was published, in order, until `take` hands it out; `history` keeps all of it."""
 
     door: FaultyDoor
     messages: list[tuple[str, Message]] = field(default_factory=list)
+    history: list[tuple[str, Message]] = field(default_factory=list)
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> str:
         return self.door("pubsub.publish", lambda: self._keep(topic, Message(dict(attributes), data)))
@@ -63,7 +64,8 @@ class MemoryBus:
 
     def _keep(self, topic: str, message: Message) -> str:
         self.messages.append((topic, message))
-        return str(len(self.messages))
+        self.history.append((topic, message))
+        return str(len(self.history))
 
 
 class MemoryCloud:

@@ -1,0 +1,60 @@
+"""The demo itself, on the wire: every service and function a process of its own, spoken to by Google's clients."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cli.demo.cloud import LocalCloud
+from cli.demo.play import played, staged
+from tests.e2e.killing import EVERYBODY, kind_of, rounds
+from tests.e2e.kills import PATIENCE, one_play
+
+SLICE = ("training job", "launch_training", "storage", "serving container", "local cloud")
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]  # the clients' own threads warn
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=150)
+
+
+def test_acts_1_to_4_end_as_told(tmp_path: Path) -> None:
+    console = quiet()
+    with staged(LocalCloud(tmp_path / "home"), 1, console) as stage:
+        stage.patience = PATIENCE
+        assert played(stage, 4) == [True] * 4, told(console)
+    assert told(console).count("ended as told") == 4
+
+
+def test_act_2_ends_as_told_although_processes_are_ended_without_warning(tmp_path: Path) -> None:
+    console = quiet()
+    harms = one_play(tmp_path / "home", 1, {2: SLICE}, console, acts=2)
+    assert [(harm.as_told, harm.trouble) for harm in harms] == [(True, "")] * 2, told(console)
+    assert {kill.who for kill in harms[1].kills} >= {"training job", "launch_training", "storage"}
+
+
+def told(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_rounds_end_everybody_in_every_act() -> None:
+    acts = range(2, 8)
+    pairs = [(act, who) for plan in rounds(EVERYBODY, acts, 3) for act, named in plan.items() for who in named]
+    assert sorted(pairs) == sorted((act, who) for act in acts for who in EVERYBODY)
+
+
+def test_a_process_is_known_by_its_command_line() -> None:
+    python = "/usr/bin/python3"
+    commands = {
+        "local cloud": [python, "-m", "local", "--home", "h"],
+        "pubsub": [python, "-m", "local.pubsub", "--port", "1"],
+        "training job": [python, "-m", "training_image"],
+        "roll_back": [
+            python, "-m", "functions_framework", "--source", "main.py", "--target", "roll_back", "--host", "h",
+            "--port", "1",
+        ],
+        "": [python, "-m", "pytest"],
+    }  # fmt: skip
+    assert {kind_of(command): command for command in commands.values()} == commands
