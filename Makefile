@@ -18,11 +18,14 @@ test: $(READY)
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/mypy $(PACKAGES) bench
 	@set -e; for function in $(FUNCTIONS); do \
 		MYPYPATH=functions/$$function $(BIN)/mypy functions/$$function; \
 	done
 	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m bench $(SUBJECTS)
 
 # Every process of the local cloud ended without warning in every act: about twenty minutes.
 kills: $(READY)

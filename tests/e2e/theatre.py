@@ -33,6 +33,7 @@ class Theatre:
         self._chance = random.Random(seed)
         self._replicas: dict[str, Replica] = {}
         self._trained = 0
+        self.ticked: list[str] = []
         drop(self.cloud, object_name(MODEL), SETTINGS.read_bytes())
 
     def since(self, mark: int) -> list[Event]:
@@ -69,12 +70,18 @@ class Theatre:
             for topic, message, _function in self.cloud.refused:
                 self.cloud.bus.publish(topic, message.data, message.attributes)
             trained, refused = self._train(), bool(self.cloud.refused)
-            tick(self.cloud)
+            self.look()
             if not (refused or trained) and self.lasting_records() == before:
                 settle(self.cloud)
                 return
             self.cloud.pass_time(1)
         raise AssertionError("the story does not come to rest")
+
+    def look(self) -> None:
+        """Lets reconcile look once; `ticked` keeps the effects of that."""
+        before = len(self.cloud.door.effects)
+        tick(self.cloud)
+        self.ticked += self.cloud.door.effects[before:]
 
     def lasting_records(self) -> list[str]:
         """What the ledger says happened, without the marks of who looked when."""
@@ -86,7 +93,7 @@ class Theatre:
         for _ in range(seconds):
             self._one_second()
             settle(self.cloud)
-            tick(self.cloud)
+            self.look()
             settle(self.cloud)
             if until(self.since(before)):
                 break

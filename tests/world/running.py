@@ -21,7 +21,8 @@ _MAX_ROUNDS = 60
 
 @cache
 def _client(function: str) -> Any:
-    return create_app(function, str(FUNCTIONS / function / "main.py")).test_client()
+    made: Any = create_app
+    return made(function, str(FUNCTIONS / function / "main.py")).test_client()
 
 
 def deliver(cloud: MemoryCloud, function: str, topic: str, message: Message) -> int:

@@ -94,7 +94,8 @@ class MemoryVertex:
         def created() -> Operation:
             if endpoint in self._endpoints:
                 raise Conflict("vertex.create_endpoint")
-            return self._start(lambda: self._change(Endpoint(f"projects/p/locations/l/endpoints/{endpoint}", "")))
+            name = f"projects/p/locations/l/endpoints/{endpoint}"
+            return self._start(lambda: self._add(Endpoint(name, "")))
 
         return self.door("vertex.create_endpoint", created)
 
@@ -166,6 +167,9 @@ class MemoryVertex:
         if endpoint not in self._endpoints:
             raise Refused("vertex.get_endpoint", f"status 404: no endpoint {endpoint}")
         return self._endpoints[endpoint]
+
+    def _add(self, endpoint: Endpoint) -> None:
+        self._change(endpoint)
 
     def _change(self, endpoint: Endpoint) -> Endpoint:
         changed = replace(endpoint, etag=f"etag-{self._number()}")

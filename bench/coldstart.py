@@ -1,0 +1,129 @@
+"""From the start of a function's process to its first event handled, as a multiple of a functions-framework hello."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.report import Row, at_most, middle
+from bench.situations import CALL_VERTEX, SITUATIONS, Situation
+from local.processes import Child, Processes, free_port, wait_for_port, without_credentials
+from local.supervisor import PROJECT, Installation, installed
+from shared.envelope import Message
+from shared.environment import GoogleCloud, read_environment
+from shared.ids import ModelName
+from shared.wiring import TOPICS
+
+ROUNDS = 3
+LIMIT = 4.5
+LIMIT_WITH_VERTEX = 10.0
+_READY_SECONDS = 30.0
+_ROOT = Path(__file__).parents[1]
+_HELLO = """
+import functions_framework
+
+@functions_framework.cloud_event
+def hello(event):
+    print("hello")
+"""
+
+
+def measured() -> list[Row]:
+    """One row per function: the median of its rounds over the median of hello's, measured in turns."""
+    with tempfile.TemporaryDirectory(prefix="serin-bench-") as folder, _services(Path(folder)) as variables:
+        hello = Path(folder) / "main.py"
+        hello.write_text(_HELLO)
+        cloud = GoogleCloud(read_environment(variables))
+        taken: dict[str, list[float]] = {name: [] for name in ("hello", *SITUATIONS)}
+        for number in range(ROUNDS):
+            taken["hello"].append(_first_event(hello, "hello", "greetings", Message({}, b"{}"), variables))
+            for name, prepare in SITUATIONS.items():
+                topic, message = prepare(Situation(cloud, ModelName(f"{name.replace('_', '-')}-{number}")))
+                source = _ROOT / "functions" / name / "main.py"
+                taken[name].append(_first_event(source, name, topic, message, variables))
+    base = middle(taken["hello"])
+    rows = [Row("functions-framework hello: process start to first event", 1000 * base, "ms")]
+    for name in SITUATIONS:
+        limit = LIMIT_WITH_VERTEX if name in CALL_VERTEX else LIMIT
+        rows.append(at_most(f"{name}: process start to first event", middle(taken[name]) / base, "× hello", limit))
+    return rows
+
+
+def _first_event(source: Path, target: str, topic: str, message: Message, variables: Mapping[str, str]) -> float:
+    """Seconds from the start of a function's process until it has answered its first event with 200."""
+    port = free_port()
+    command = [sys.executable, "-m", "functions_framework", "--source", str(source), "--target", target]
+    begun = time.perf_counter()
+    with subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)], env=dict(variables), stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            if not wait_for_port(port, process, _READY_SECONDS):
+                raise RuntimeError(f"{target} did not start")
+            status = _push(port, topic, message)
+            seconds = time.perf_counter() - begun
+        finally:
+            process.terminate()
+    if status != 200:
+        raise RuntimeError(f"{target} answered {status}")
+    return seconds
+
+
+def _push(port: int, topic: str, message: Message) -> int:
+    pushed = {
+        "message": {
+            "data": base64.b64encode(message.data).decode(), "attributes": dict(message.attributes), "messageId": "1",
+            "publishTime": "2026-01-01T00:00:00Z",
+        },
+        "subscription": "projects/serin-local/subscriptions/bench",
+    }  # fmt: skip
+    url = f"http://127.0.0.1:{port}/projects/{PROJECT}/topics/{topic}"
+    request = urllib.request.Request(url, json.dumps(pushed).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return int(answer.status)
+
+
+@contextmanager
+def _services(home: Path) -> Iterator[dict[str, str]]:
+    """Pub/Sub, Cloud Storage and Vertex AI, with nobody subscribed; answers the environment of the functions."""
+    installation = installed(home / "home", 1.0, 0)
+    variables = {**without_credentials(os.environ), **installation.environment}
+    (installation.home / "images.json").write_text(
+        json.dumps({"serin-training:local": {"command": ["true"]}, "serin-serving:local": {"command": ["true"]}})
+    )
+    processes = Processes(installation.home / "bench")
+    children: list[Child] = []
+    before = dict(os.environ)
+    try:
+        for name in ("pubsub", "storage", "vertex"):
+            command = installation.commands[name]
+            child = processes.start(command, variables, installation.home / "logs" / f"{name}.log", _ROOT)
+            children.append(child)
+            if not wait_for_port(installation.ports[name], child, _READY_SECONDS):
+                raise RuntimeError(f"{name} did not start")
+        os.environ.update(installation.environment)
+        _make(installation)
+        yield variables
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        for child in reversed(children):
+            processes.stop(child)
+
+
+def _make(installation: Installation) -> None:
+    from google.cloud import pubsub_v1, storage
+
+    publisher = pubsub_v1.PublisherClient()
+    for topic in TOPICS:
+        publisher.create_topic(name=f"projects/{PROJECT}/topics/{topic}")
+    client = storage.Client(project=PROJECT)
+    for name in ("SERIN_DATA_BUCKET", "SERIN_STATE_BUCKET", "SERIN_ARTEFACTS_BUCKET"):
+        client.create_bucket(installation.environment[name])
