@@ -1,11 +1,16 @@
 """`python -m local --home DIR`: the whole local cloud in the foreground, until Ctrl-C."""
 
 import argparse
+import os
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from local.service import ending
 from local.supervisor import installed, running
+
+_LOOK_SECONDS = 0.3
 
 
 def main() -> None:
@@ -22,7 +27,19 @@ def main() -> None:
             sys.stdout.write(f"{name}={value}\n")
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        ended.wait()
+        for told in _added(installation.notices, ended):
+            sys.stdout.write(told)
+            sys.stdout.flush()
+
+
+def _added(path: Path, ended: threading.Event) -> Iterator[str]:
+    """What is added to a file from now on, until it is over."""
+    path.touch()
+    with path.open(encoding="utf-8") as file:
+        file.seek(0, os.SEEK_END)
+        while not ended.wait(_LOOK_SECONDS):
+            if told := file.read():
+                yield told
 
 
 if __name__ == "__main__":

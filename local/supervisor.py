@@ -26,6 +26,12 @@ class Installation:
     home: Path
     tick_seconds: float
     ports: Mapping[str, int]
+    notify_urls: tuple[str, ...] = ()
+
+    @property
+    def notices(self) -> Path:
+        """The file in which everything is kept that people are told."""
+        return self.home / "notices.txt"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -40,6 +46,7 @@ class Installation:
             "SERIN_SERVING_IMAGE": "serin-serving:local",
             "SERIN_LEASE_SECONDS": str(max(5.0, min(60.0, self.tick_seconds * 5))),
             "SERIN_SWEEP_SECONDS": str(self.tick_seconds * 30),
+            "SERIN_NOTIFY_URLS": " ".join([*self.notify_urls, self.notices.resolve().as_uri()]),
             "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self.ports['pubsub']}",
             "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{self.ports['storage']}",
             "SERIN_VERTEX_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
@@ -86,7 +93,7 @@ def installed(home: Path, tick_seconds: float, first_port: int) -> Installation:
     else:
         ports = {name: first_port + place if first_port else free_port() for place, name in enumerate(services)}
         kept.write_text(json.dumps(ports))
-    return Installation(home.resolve(), tick_seconds, ports)
+    return Installation(home.resolve(), tick_seconds, ports, tuple(os.environ.get("SERIN_NOTIFY_URLS", "").split()))
 
 
 @contextmanager
@@ -186,5 +193,7 @@ def _write_images(path: Path) -> None:
 
 def _write_environment(path: Path, variables: Mapping[str, str]) -> None:
     draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)  # the addresses of channels may hold secrets
     draft.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
     draft.replace(path)

@@ -3,7 +3,8 @@
 The same names are read everywhere; only their values differ between a laptop and Google Cloud:
 
     GOOGLE_CLOUD_PROJECT  SERIN_REGION  SERIN_DATA_BUCKET  SERIN_STATE_BUCKET  SERIN_ARTEFACTS_BUCKET
-    SERIN_TRAINING_IMAGE  SERIN_SERVING_IMAGE  SERIN_TRAINING_SERVICE_ACCOUNT  SERIN_NOTIFY_URLS
+    SERIN_TRAINING_IMAGE  SERIN_SERVING_IMAGE  SERIN_TRAINING_SERVICE_ACCOUNT
+    SERIN_NOTIFY_URLS     (where notices go, separated by spaces: apprise's addresses, or file:///path)
     SERIN_LEASE_SECONDS   (a claim whose holder is silent for longer is taken over)
     SERIN_SWEEP_SECONDS   (how often reconcile looks for uploads that were never announced)
     PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT       (set only where the services are local)
@@ -81,6 +82,8 @@ class Cloud(Protocol):
     @property
     def environment(self) -> Environment: ...
     @property
+    def door(self) -> Door: ...
+    @property
     def data(self) -> Store: ...
     @property
     def state(self) -> Store: ...
@@ -99,7 +102,7 @@ class GoogleCloud:
 
     def __init__(self, environment: Environment, door: Door = open_door) -> None:
         self.environment = environment
-        self._door = door
+        self.door = door
 
     @cached_property
     def _storage(self) -> Any:
@@ -111,15 +114,15 @@ class GoogleCloud:
 
     @cached_property
     def data(self) -> Store:
-        return CloudStore(self._storage, self.environment.data_bucket, self._door)
+        return CloudStore(self._storage, self.environment.data_bucket, self.door)
 
     @cached_property
     def state(self) -> Store:
-        return CloudStore(self._storage, self.environment.state_bucket, self._door)
+        return CloudStore(self._storage, self.environment.state_bucket, self.door)
 
     @cached_property
     def artefacts(self) -> Store:
-        return CloudStore(self._storage, self.environment.artefacts_bucket, self._door)
+        return CloudStore(self._storage, self.environment.artefacts_bucket, self.door)
 
     @cached_property
     def bus(self) -> Bus:
@@ -127,13 +130,13 @@ class GoogleCloud:
 
         # One message at a time: an event is waited for, so a batch would only add its delay.
         client = pubsub_v1.PublisherClient(batch_settings=pubsub_v1.types.BatchSettings(max_messages=1))
-        return CloudBus(client, self.environment.project, self._door)
+        return CloudBus(client, self.environment.project, self.door)
 
     @cached_property
     def vertex(self) -> "Vertex":
         from shared.vertex import CloudVertex
 
-        return CloudVertex(self.environment, self._door)
+        return CloudVertex(self.environment, self.door)
 
     def now(self) -> datetime:
         return datetime.now(UTC)

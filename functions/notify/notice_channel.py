@@ -1,15 +1,36 @@
-"""The way to Slack, Teams, e-mail and the rest: one address, one message, through apprise."""
+"""The way to people: one address, one message; through apprise to Slack, Teams, e-mail and the rest, or into a file."""
 
 import logging
+import textwrap
+from pathlib import Path
 from typing import Literal, Protocol
+from urllib.parse import unquote, urlsplit
 
 Severity = Literal["info", "warning", "error"]
+_FILE = "file://"
 
 
 class Send(Protocol):
     """Sends one message to one address; False if it was not taken. Never raises, never says the address."""
 
     def __call__(self, address: str, title: str, body: str, severity: Severity, /) -> bool: ...
+
+
+def send(address: str, title: str, body: str, severity: Severity, /) -> bool:
+    """Sends one message the way that the address's scheme names."""
+    way = into_file if address.startswith(_FILE) else through_apprise
+    return way(address, title, body, severity)
+
+
+def into_file(address: str, title: str, body: str, severity: Severity, /) -> bool:
+    """Adds a message to the end of a file; False where that cannot be done."""
+    told = f"{severity:7} {title}\n{textwrap.indent(body, '        ')}\n"
+    try:
+        with Path(unquote(urlsplit(address).path)).open("a", encoding="utf-8") as file:
+            file.write(told)
+    except OSError:
+        return False
+    return True
 
 
 def through_apprise(address: str, title: str, body: str, severity: Severity, /) -> bool:

@@ -12,8 +12,9 @@ import json
 import re
 import sys
 from dataclasses import dataclass
+from functools import partial
 
-from notice_channel import Send, through_apprise
+from notice_channel import Send, send
 
 from shared.errors import Transient
 from shared.events import Notification
@@ -45,12 +46,12 @@ class Channel:
         return f"{self.scheme}/{self.hash}"
 
 
-def deliver(notice: Notification, step: Step, send: Send = through_apprise) -> Events:
+def deliver(notice: Notification, step: Step, way: Send = send) -> Events:
     """Tells every channel that has not heard the notice yet; Transient if any of them could not be told."""
     sys.stdout.write(f"{json.dumps(line(notice, step.cause))}\n")
     sys.stdout.flush()
     channels = [Channel(address) for address in step.cloud.environment.notify_urls]
-    untold = [channel.name for channel in channels if not _told(channel, notice, step, send)]
+    untold = [channel.name for channel in channels if not _told(channel, notice, step, way)]
     if untold:
         raise Transient("notify.send", f"not told: {', '.join(untold)}")
     return ()
@@ -71,13 +72,14 @@ def body(notice: Notification) -> str:
     return text if len(text) <= MAX_BODY_CHARS else f"{text[: MAX_BODY_CHARS - 1]}…"
 
 
-def _told(channel: Channel, notice: Notification, step: Step, send: Send) -> bool:
+def _told(channel: Channel, notice: Notification, step: Step, way: Send) -> bool:
     """Whether the channel has heard the notice, telling it now if it has not."""
     event = hashlib.sha256((step.cause or "").encode()).hexdigest()[:20]
     key = f"notices/{event}/{channel.hash}"
     if step.ledger.find(key) is not None:
         return True
-    if not send(channel.address, notice.title, body(notice), notice.severity):
+    told = partial(way, channel.address, notice.title, body(notice), notice.severity)
+    if not step.cloud.door("notify.send", told):
         return False
     data = {
         "event": step.cause,

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+from notice_channel import send as send_to
 from notice_channel import through_apprise
 from notice_delivery import MAX_BODY_CHARS, Channel, body, line
 
@@ -196,3 +198,18 @@ def test_the_log_line_has_the_severity_that_logging_knows(severity: Any, logged:
 
 def test_a_service_that_cannot_be_reached_is_untold_and_nothing_is_raised() -> None:
     assert through_apprise("json://127.0.0.1:1/", "t", "b", "info") is False
+
+
+def test_a_file_is_a_channel_like_any_other(tmp_path: Path) -> None:
+    told = tmp_path / "what people are told.txt"
+    cloud = MemoryCloud({"SERIN_NOTIFY_URLS": told.as_uri()})
+    for _ in range(2):
+        assert send(cloud, "notify", event("notifications")) == 200
+    notice = event("notifications").payload
+    assert isinstance(notice, Notification)
+    assert told.read_text().count(notice.title) == 1
+    assert cloud.door.effects.count("notify.send") == 1
+
+
+def test_a_file_that_cannot_be_written_takes_nothing(tmp_path: Path) -> None:
+    assert send_to((tmp_path / "no such folder" / "notices.txt").as_uri(), "t", "b", "info") is False
