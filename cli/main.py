@@ -274,8 +274,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="how the data is cut")] = 1,
 ) -> None:
     """Play the demo."""
-    from cli.demo.play import ACTS, play
+    from cli.demo.play import ACTS, ends_when_told, play
 
+    ends_when_told()
     width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "150"))
     raise typer.Exit(play(home, seed, ACTS, Console(width=width)))
 

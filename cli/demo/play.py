@@ -1,6 +1,8 @@
 """Plays the story in a fresh home and says how many acts ended as told."""
 
 import shutil
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,6 +20,11 @@ from shared.errors import SerinError
 ACTS = len(PLAY)
 Around = Callable[[Stage, Act], AbstractContextManager[object]]
 """What is done around an act: nothing, or harm."""
+
+
+def ends_when_told() -> None:
+    """From now on SIGTERM ends this process as Ctrl-C does: everything that it started ends first."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def play(home: Path, seed: int, acts: int, console: Console) -> int:

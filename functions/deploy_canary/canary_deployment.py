@@ -13,7 +13,6 @@ from shared.rollouts import (
     ALL,
     Deployed,
     Rollout,
-    last_rollout,
     load,
     newest,
     production_endpoint,
@@ -59,7 +58,8 @@ def _number(event: SmokePassed, step: Step) -> int:
         if not last.live:
             raise NotYet(f"the end of rollout {last.number}")
         promote(step.ledger, last, "the next rollout", f"{event.run} wants to start")
-    number = last_rollout(step.ledger, event.model) + 1
+    # Counted from the same look: a rollout that another delivery opens meanwhile is this one, not one more.
+    number = (last.number if last else 0) + 1
     opened = step.ledger.once(rollout_key(event.model, number, "opened"), lambda: _opened(event, number, step))
     if opened.data["run"] != event.run:
         raise NotYet(f"the end of rollout {number}")

@@ -64,9 +64,8 @@ class Host:
 
     def stop(self) -> None:
         """Ends every function's process."""
-        for function in self._functions.values():
-            if function.child is not None and function.alive:
-                self._processes.stop(function.child)
+        children = [function.child for function in self._functions.values() if function.child and function.alive]
+        self._processes.stop_all(children)
 
     async def _list(self, _request: Request) -> Response:
         told = [

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.demo.cloud import LocalCloud
-from cli.demo.play import ACTS, played, staged
+from cli.demo.play import ACTS, ends_when_told, played, staged
 from cli.demo.stage import MODEL, Stage
 from cli.demo.story import Act
 from shared.events import ApprovalRequested, DeploymentApproved, DeploymentRejected
@@ -95,6 +95,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=60, help="no play begins after this time")
     given = parser.parse_args()
+    ends_when_told()
     console, begun = Console(width=150), time.monotonic()
     plans = list(rounds(EVERYBODY, HARMED, given.at_once))
     harms: list[Harm] = []
