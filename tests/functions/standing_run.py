@@ -41,7 +41,7 @@ def record(cloud: MemoryCloud, name: str, data: dict[str, Any], *events: Event, 
 def open_run(cloud: MemoryCloud, run: RunId = RUN, **sections: dict[str, Any]) -> None:
     """A run whose window is closed, with the settings that are not the defaults."""
     settings = Settings.model_validate({"data": {"target": "digit"}, **sections})
-    data = {"run": run, "settings": settings.model_dump(mode="json")}
+    data = {"run": run, "uploads": [], "earlier": [], "settings": settings.model_dump(mode="json")}
     ledger(cloud).record(window_key(*run_parts(run)), Outcome(data))
 
 

@@ -1,0 +1,318 @@
+"""Every tick says again what a step still waits for, and nothing when nothing is missing."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.events import (
+    ApprovalAnswered,
+    ApprovalRequested,
+    DeploymentApproved,
+    EvaluationCompleted,
+    Event,
+    ModelStaged,
+    RetirementDue,
+    RollbackRequested,
+    SmokePassed,
+    TrafficShifted,
+    TrainingFailed,
+    TrainingRequested,
+)
+from shared.foreign import DATA_UPLOADED
+from shared.ids import UploadId
+from shared.ledger import Outcome, window_key
+from shared.rollouts import staging_endpoint
+from shared.settings import current
+from shared.vertex import JobOrder
+from shared.windows import Upload, carry
+from tests.functions.standing_rollout import (
+    BASE,
+    CANDIDATE,
+    ENDPOINT,
+    MODEL,
+    decide,
+    order,
+    put,
+    under_way,
+)
+from tests.functions.standing_run import RUN, event, ledger, open_run, published, record
+from tests.world.cloud import START, MemoryCloud
+from tests.world.running import data_of, send, tick
+
+PLACE = "gs://artefacts/digits/digits-000002/1/model/"
+
+
+def known(cloud: MemoryCloud) -> MemoryCloud:
+    """A model that has settings, its first run long over."""
+    cloud.data.put("settings/digits.toml", b'[data]\ntarget = "digit"\n[threshold]\nat_least = 100\n')
+    assert current(ledger(cloud), cloud.data, MODEL) is not None
+    ledger(cloud).record(window_key(MODEL, 1), Outcome({"run": "digits-000001", "uploads": []}))
+    return cloud
+
+
+@pytest.fixture
+def cloud() -> MemoryCloud:
+    made = known(MemoryCloud())
+    open_run(made)
+    return made
+
+
+def due(cloud: MemoryCloud) -> list[Event]:
+    assert tick(cloud) == 200
+    cloud.bus.messages = [each for each in cloud.bus.messages if each[0] != DATA_UPLOADED]
+    return published(cloud)
+
+
+def job(cloud: MemoryCloud, state: str = "RUNNING", attempt: int = 1) -> str:
+    labels = {"managed-by": "serin", "serin-run": RUN, "serin-attempt": str(attempt), "serin-model": MODEL}
+    made = cloud.vertex.create_job(JobOrder("x", labels, "i", {}, PLACE.removesuffix("/model/"), "n1", "", 0, 60, None))
+    cloud.vertex.end_job(made.name, state, "out of memory" if state == "FAILED" else "")
+    return made.name
+
+
+def recorded_job(cloud: MemoryCloud, state: str) -> str:
+    name = job(cloud, state)
+    record(cloud, "job-1", {"job": name, "attempt": 1, "output": PLACE.removesuffix("/model/")})
+    return name
+
+
+def test_a_closed_window_without_a_job_is_asked_for_again(cloud: MemoryCloud) -> None:
+    (asked,) = due(cloud)
+    assert isinstance(asked, TrainingRequested)
+    assert asked.window == 2
+
+
+def test_a_job_that_runs_is_waited_for(cloud: MemoryCloud) -> None:
+    recorded_job(cloud, "RUNNING")
+    assert due(cloud) == []
+
+
+def test_a_job_that_failed_is_told_with_its_reason(cloud: MemoryCloud) -> None:
+    name = recorded_job(cloud, "FAILED")
+    (failed,) = due(cloud)
+    assert isinstance(failed, TrainingFailed)
+    assert (failed.job, failed.attempt, failed.reason) == (name, 1, "the job ended FAILED: out of memory")
+
+
+def test_an_evaluation_whose_event_was_lost_is_read_back_with_its_digest(cloud: MemoryCloud) -> None:
+    name = recorded_job(cloud, "SUCCEEDED")
+    kept = event("evaluation-completed").payload
+    assert isinstance(kept, EvaluationCompleted)
+    key = PLACE.removeprefix("gs://artefacts/")
+    cloud.artefacts.put(f"{key}evaluation.json", kept.evaluation.model_dump_json().encode())
+    cloud.artefacts.put(f"{key}model.onnx", b"onnx")
+    (told,) = due(cloud)
+    assert isinstance(told, EvaluationCompleted)
+    assert (told.job, told.evaluation) == (name, kept.evaluation)
+    cloud.artefacts.put(f"{key}signature.json", b"{}")
+    (more,) = due(cloud)
+    assert isinstance(more, EvaluationCompleted)
+    assert more.digest != told.digest
+
+
+def test_a_job_that_succeeded_and_left_nothing_has_failed(cloud: MemoryCloud) -> None:
+    recorded_job(cloud, "SUCCEEDED")
+    (failed,) = due(cloud)
+    assert isinstance(failed, TrainingFailed)
+    assert "evaluation.json" in failed.reason
+
+
+def test_a_job_that_nobody_recorded_is_cancelled_once_another_is(cloud: MemoryCloud) -> None:
+    stray = job(cloud)
+    due(cloud)
+    assert cloud.vertex.job(stray).state == "RUNNING"
+    kept = recorded_job(cloud, "RUNNING")
+    due(cloud)
+    assert (cloud.vertex.job(stray).state, cloud.vertex.job(kept).state) == ("CANCELLED", "RUNNING")
+
+
+def test_a_rejection_whose_end_was_lost_is_said_again(cloud: MemoryCloud) -> None:
+    recorded_job(cloud, "SUCCEEDED")
+    completed = event("evaluation-completed").payload
+    assert isinstance(completed, EvaluationCompleted)
+    told = completed.model_copy(update={"job": data_of(cloud, "runs/digits/000002/job-1")["job"]})
+    data = {
+        "verdict": "reject", "evaluation": told.evaluation.model_dump(mode="json"), "artefacts": told.artefacts,
+        "digest": told.digest, "attempt": 1, "job": told.job, "card": {},
+    }  # fmt: skip
+    record(cloud, "decision", data)
+    (again,) = due(cloud)
+    assert isinstance(again, EvaluationCompleted)
+    assert (again.attempt, again.digest, again.evaluation) == (1, told.digest, told.evaluation)
+
+
+def asked(cloud: MemoryCloud) -> None:
+    question = ApprovalRequested(
+        model=MODEL, run=RUN, artefacts=PLACE, digest="d", score=60, reasons=(), expires=START + timedelta(hours=1)
+    )
+    record(cloud, "decision", {"verdict": "ask"}, question)
+
+
+def test_a_question_expires_when_its_time_is_over_and_not_before(cloud: MemoryCloud) -> None:
+    asked(cloud)
+    cloud.pass_time(3599)
+    assert due(cloud) == []
+    cloud.pass_time(1)
+    (answer,) = due(cloud)
+    assert isinstance(answer, ApprovalAnswered)
+    assert (answer.answer, answer.by) == ("expire", "reconcile")
+
+
+@pytest.mark.parametrize("given", ["reject", "expire"])
+def test_an_answer_whose_end_was_lost_is_said_again(cloud: MemoryCloud, given: str) -> None:
+    asked(cloud)
+    record(cloud, "approval", {"answer": given, "by": "ada", "because": "no"})
+    (answer,) = due(cloud)
+    assert isinstance(answer, ApprovalAnswered)
+    assert (answer.answer, answer.by) == (given, "ada")
+
+
+@pytest.mark.parametrize("by", ["scorecard", "ada"])
+def test_what_was_approved_is_said_until_it_is_staged(cloud: MemoryCloud, by: str) -> None:
+    approved = DeploymentApproved(model=MODEL, run=RUN, artefacts=PLACE, digest="d", score=90, by=by, reasons=())
+    if by == "scorecard":
+        record(cloud, "decision", {"verdict": "deploy"}, approved)
+    else:
+        asked(cloud)
+        record(cloud, "approval", {"answer": "approve", "by": "ada", "because": "yes"}, approved)
+    assert due(cloud) == [approved]
+    record(cloud, "staged", {}, staged())
+    assert due(cloud) == [staged()]
+
+
+def staged() -> ModelStaged:
+    return ModelStaged(model=MODEL, run=RUN, version="v", artefacts=PLACE, endpoint="e", deployed_model="2")
+
+
+def test_a_smoke_test_that_failed_without_an_end_is_asked_for_again(cloud: MemoryCloud) -> None:
+    record(cloud, "decision", {"verdict": "deploy"})
+    record(cloud, "staged", {}, staged())
+    record(cloud, "smoke", {"passed": False})
+    assert due(cloud) == [staged()]
+
+
+def test_a_smoke_test_that_passed_is_said_until_the_first_step_is_ordered(cloud: MemoryCloud) -> None:
+    passed = SmokePassed(model=MODEL, run=RUN, version="v", artefacts=PLACE)
+    record(cloud, "decision", {"verdict": "deploy"})
+    record(cloud, "staged", {}, staged())
+    record(cloud, "smoke", {"passed": True}, passed)
+    assert due(cloud) == [passed]
+    data = {"run": RUN, "candidate": CANDIDATE.to_json(), "base": BASE.to_json(), "steps": [5, 100]}
+    put(cloud, "opened", data)
+    record(cloud, "rollout", {"rollout": 2})
+    assert due(cloud) == [passed]
+    asked_for = order(cloud, 1, 5)
+    assert due(cloud) == [asked_for.events[0].payload]
+
+
+def test_a_run_that_has_ended_waits_for_nothing(cloud: MemoryCloud) -> None:
+    record(cloud, "end", {"outcome": "failed"})
+    assert due(cloud) == []
+
+
+def shifted_rollout(percent: int | None) -> MemoryCloud:
+    cloud = known(under_way(percent))
+    record(cloud, "end", {"outcome": "live"})
+    return cloud
+
+
+def test_an_order_that_was_lost_is_said_again() -> None:
+    cloud = shifted_rollout(None)
+    asked_for = order(cloud, 1, 5)
+    assert due(cloud) == [asked_for.events[0].payload]
+
+
+def test_a_share_that_was_seen_is_said_again_for_its_judge() -> None:
+    cloud = shifted_rollout(5)
+    shifted = TrafficShifted(model=MODEL, run=RUN, rollout=2, step=2, percent=25, split={"2": 25, "1": 75})
+    order(cloud, 2, 25)
+    endpoint = cloud.vertex.endpoint(ENDPOINT)
+    assert endpoint is not None
+    cloud.vertex.set_split(endpoint, {"2": 25, "1": 75})
+    put(cloud, "shifted/000002", {"percent": 25, "split": {}}, shifted)
+    assert due(cloud) == [shifted]
+
+
+def test_a_split_that_is_not_the_desired_one_is_ordered_again() -> None:
+    cloud = shifted_rollout(5)
+    endpoint = cloud.vertex.endpoint(ENDPOINT)
+    assert endpoint is not None
+    cloud.vertex.set_split(endpoint, {"2": 40, "1": 60})
+    assert [payload.topic for payload in due(cloud)] == ["traffic-requested"]
+
+
+def test_a_rollback_that_was_decided_is_carried_on() -> None:
+    cloud = shifted_rollout(5)
+    decide(cloud, "rollback")
+    (left,) = due(cloud)
+    assert isinstance(left, RollbackRequested)
+    assert (left.rollout, left.by) == (2, "ada@example.org")
+
+
+def test_a_candidate_that_is_still_there_after_its_rollback_is_left_again() -> None:
+    cloud = shifted_rollout(5)
+    decide(cloud, "rollback")
+    put(cloud, "end", {"outcome": "rolled back"})
+    assert [payload.topic for payload in due(cloud)] == ["rollback-requested"]
+    assert send(cloud, "roll_back", event("rollback-requested")) == 200
+    published(cloud)
+    assert due(cloud) == []
+
+
+def test_a_base_that_is_still_there_after_a_promotion_is_retired() -> None:
+    cloud = shifted_rollout(100)
+    decide(cloud, "promote")
+    retired = RetirementDue(model=MODEL, run=RUN, what="base", target=BASE.id)
+    put(cloud, "end", {"outcome": "promoted"}, retired)
+    assert due(cloud) == [retired]
+
+
+def test_what_was_tested_leaves_staging(cloud: MemoryCloud) -> None:
+    record(cloud, "end", {"outcome": "failed"})
+    cloud.vertex.create_endpoint(staging_endpoint(MODEL))
+    cloud.vertex.deploy(staging_endpoint(MODEL), "2", "v", "n1", (1, 1), {"0": 100})
+    (retired,) = due(cloud)
+    assert isinstance(retired, RetirementDue)
+    assert (retired.what, retired.target) == ("staging", "2")
+
+
+def test_a_threshold_that_was_crossed_while_nobody_looked_is_found(cloud: MemoryCloud) -> None:
+    record(cloud, "end", {"outcome": "failed"})
+    carry(ledger(cloud), MODEL, waiting(99), 3)
+    assert due(cloud) == []
+    carry(ledger(cloud), MODEL, waiting(1), 3)
+    (wish,) = due(cloud)
+    assert isinstance(wish, TrainingRequested)
+    assert (wish.window, wish.rows, wish.reason) == (3, 100, "threshold")
+
+
+def test_a_marker_that_the_last_window_lacks_is_walked_on_by_its_closer(cloud: MemoryCloud) -> None:
+    record(cloud, "end", {"outcome": "failed"})
+    late = waiting(5)
+    ledger(cloud).record(f"pending/{MODEL}/000002/{late.id}", Outcome(late.to_json()), {"rows": "5"})
+    (wish,) = due(cloud)
+    assert isinstance(wish, TrainingRequested)
+    assert wish.window == 2
+
+
+def test_an_upload_that_was_never_announced_is_announced_once_a_beat(cloud: MemoryCloud) -> None:
+    cloud.data.put("data/digits/forgotten.csv", b"digit\n3\n")
+    record(cloud, "end", {"outcome": "failed"})
+    for _ in range(3):
+        assert tick(cloud) == 200
+    announced = [message.attributes for topic, message in cloud.bus.take() if topic == DATA_UPLOADED]
+    assert [each["objectId"] for each in announced] == ["data/digits/forgotten.csv"]
+    cloud.pass_time(3600)
+    tick(cloud)
+    assert [topic for topic, _ in cloud.bus.take()] == [DATA_UPLOADED]
+
+
+def waiting(rows: int) -> Upload:
+    return Upload(UploadId(f"{rows:020d}"), "data", f"data/digits/{rows}.csv", 1, f"{rows:064d}", rows)
+
+
+def test_two_ticks_say_the_same_under_the_same_ids(cloud: MemoryCloud) -> None:
+    tick(cloud)
+    tick(cloud)
+    assert len(cloud.bus.events()) == 2
+    assert len({each.id for each in cloud.bus.events()}) == 1

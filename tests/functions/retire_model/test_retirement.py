@@ -1,0 +1,94 @@
+"""What nobody needs goes; what turns out to be needed stays."""
+
+from typing import Any
+
+import pytest
+
+from shared.errors import Transient
+from shared.rollouts import staging_endpoint
+from tests.functions.standing_rollout import (
+    BASE,
+    CANDIDATE,
+    MODEL,
+    decide,
+    deployed_ids,
+    put,
+    split_of,
+    under_way,
+)
+from tests.functions.standing_run import event
+from tests.world.cloud import MemoryCloud
+from tests.world.running import send
+
+STAGING = staging_endpoint(MODEL)
+
+
+def retire(cloud: MemoryCloud, **changes: Any) -> int:
+    return send(cloud, "retire_model", event("retirement-due", **changes))
+
+
+def promoted() -> MemoryCloud:
+    cloud = under_way(100)
+    decide(cloud, "promote")
+    put(cloud, "end", {"outcome": "promoted"})
+    return cloud
+
+
+def test_the_base_of_a_promoted_rollout_is_undeployed() -> None:
+    cloud = promoted()
+    assert retire(cloud) == 200
+    assert deployed_ids(cloud) == {CANDIDATE.id}
+    assert split_of(cloud) == {CANDIDATE.id: 100}
+
+
+def test_gone_already_is_done() -> None:
+    cloud = promoted()
+    assert [retire(cloud), retire(cloud)] == [200, 200]
+    assert cloud.door.effects.count("vertex.undeploy") == 1
+
+
+@pytest.mark.parametrize("percent", [None, 5, 100])
+def test_a_base_that_a_rollback_would_go_back_to_stays(percent: int | None) -> None:
+    cloud = under_way(percent)
+    assert retire(cloud) == 200
+    assert BASE.id in deployed_ids(cloud)
+
+
+def test_what_is_in_production_stays() -> None:
+    cloud = promoted()
+    assert retire(cloud, target=CANDIDATE.id) == 200
+    assert split_of(cloud) == {CANDIDATE.id: 100}
+
+
+def test_a_reply_that_is_lost_changes_nothing() -> None:
+    cloud = promoted()
+    cloud.door.after["vertex.undeploy"] = Transient("vertex.undeploy", "timeout")
+    assert [retire(cloud), retire(cloud)] == [500, 200]
+    assert deployed_ids(cloud) == {CANDIDATE.id}
+
+
+def test_a_challenger_leaves_staging_although_it_has_the_traffic_there() -> None:
+    cloud = under_way()
+    cloud.vertex.create_endpoint(STAGING)
+    cloud.vertex.deploy(STAGING, "2", CANDIDATE.version, "n1", (1, 1), {"0": 100})
+    assert retire(cloud, what="staging", target="2") == 200
+    endpoint = cloud.vertex.endpoint(STAGING)
+    assert endpoint is not None
+    assert dict(endpoint.deployed) == {}
+
+
+def test_on_staging_the_traffic_goes_to_the_one_that_stays() -> None:
+    cloud = under_way()
+    cloud.vertex.create_endpoint(STAGING)
+    for name in ("2", "3"):
+        cloud.vertex.deploy(STAGING, name, CANDIDATE.version, "n1", (1, 1), {"0": 100})
+    assert retire(cloud, what="staging", target="3") == 200
+    endpoint = cloud.vertex.endpoint(STAGING)
+    assert endpoint is not None
+    assert (set(endpoint.deployed), dict(endpoint.split)) == ({"2"}, {"2": 100})
+
+
+def test_a_version_is_deleted() -> None:
+    cloud = promoted()
+    assert retire(cloud, what="version", target=BASE.version) == 200
+    assert [version.name for version in cloud.vertex.versions(MODEL)] == [CANDIDATE.version]
