@@ -1,0 +1,187 @@
+"""One recorded job per attempt, whatever is repeated, lost, refused or slow; a failed one is made again."""
+
+from typing import Any
+
+import pytest
+
+from shared.errors import Transient
+from shared.events import Notification, TrainingRequested
+from shared.ids import UploadId
+from shared.ledger import Outcome, run_key, window_key
+from shared.windows import Upload, carry
+from tests.functions.standing_rollout import MODEL
+from tests.functions.standing_run import RUN, event, ledger, open_run, published, record, records
+from tests.world.cloud import MemoryCloud
+from tests.world.running import data_of, send
+
+LEASE_SECONDS = 60
+
+
+@pytest.fixture
+def cloud() -> MemoryCloud:
+    """A model with settings, a schema, and five rows that wait in its first window."""
+    made = MemoryCloud()
+    made.data.put("settings/digits.toml", b'[data]\ntarget = "digit"\n[threshold]\nat_least = 5\n')
+    ledger(made).record("schemas/digits", Outcome({"columns": {"p0": "number", "digit": "text"}}))
+    wait_for_training(made, 5, 1)
+    return made
+
+
+def wait_for_training(cloud: MemoryCloud, rows: int, window: int) -> None:
+    upload = Upload(UploadId(f"{rows:020d}"), "data", f"data/digits/{rows}.csv", 1, f"{rows:064d}", rows)
+    carry(ledger(cloud), MODEL, upload, window)
+
+
+def launch(cloud: MemoryCloud, **changes: Any) -> int:
+    return send(cloud, "launch_training", event("training-requested", **changes))
+
+
+def failed(cloud: MemoryCloud, **changes: Any) -> int:
+    job = data_of(cloud, f"runs/digits/000002/job-{changes.get('attempt', 1)}")["job"]
+    return send(cloud, "launch_training", event("training-failed", **{"job": job, **changes}))
+
+
+def jobs(cloud: MemoryCloud, run: str = "digits-000001") -> list[tuple[str, str]]:
+    return [(job.labels["serin-attempt"], job.state) for job in cloud.vertex.jobs({"serin-run": run})]
+
+
+def test_a_full_window_is_closed_and_its_job_made(cloud: MemoryCloud) -> None:
+    assert launch(cloud) == 200
+    window = data_of(cloud, "windows/digits/000001")
+    assert (window["run"], window["rows"], window["champion"]) == ("digits-000001", 5, None)
+    (order,) = cloud.vertex.orders
+    assert order.labels == {
+        "managed-by": "serin", "serin-model": "digits", "serin-run": "digits-000001", "serin-attempt": "1",
+    }  # fmt: skip
+    assert data_of(cloud, "runs/digits/000001/job-1")["job"].endswith("/customJobs/1")
+
+
+def test_the_job_is_told_what_led_to_it(cloud: MemoryCloud) -> None:
+    cause = event("training-requested")
+    launch(cloud)
+    variables = cloud.vertex.orders[0].variables
+    assert variables["SERIN_CAUSE"] == cause.id
+    assert variables["SERIN_TRACEPARENT"].split("-")[1] == (cause.traceparent or "").split("-")[1]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("effect", ["vertex.create_job", "vertex.list_jobs", "storage.create", "pubsub.publish"])
+def test_whatever_fails_once_one_job_is_made(cloud: MemoryCloud, effect: str, when: str) -> None:
+    getattr(cloud.door, when)[effect] = Transient(effect, "timeout")
+    assert launch(cloud) == 500
+    cloud.pass_time(LEASE_SECONDS)
+    assert launch(cloud) == 200
+    assert jobs(cloud) == [("1", "RUNNING")]
+
+
+def test_while_one_delivery_works_another_is_put_off(cloud: MemoryCloud) -> None:
+    cloud.door.before["vertex.create_job"] = Transient("vertex.create_job", "timeout")
+    assert [launch(cloud), launch(cloud)] == [500, 500]
+    assert jobs(cloud) == []
+
+
+def test_a_job_that_came_after_its_record_is_cancelled_by_its_maker(cloud: MemoryCloud) -> None:
+    def another_takes_over() -> None:
+        cloud.pass_time(LEASE_SECONDS)
+        assert launch(cloud) == 200
+
+    cloud.door.meanwhile["vertex.create_job"] = another_takes_over
+    assert launch(cloud) == 200
+    assert sorted(state for _, state in jobs(cloud)) == ["CANCELLED", "RUNNING"]
+    kept = data_of(cloud, "runs/digits/000001/job-1")["job"]
+    assert cloud.vertex.job(kept).state == "RUNNING"
+
+
+def test_before_the_run_before_has_ended_nothing_is_closed(cloud: MemoryCloud) -> None:
+    launch(cloud)
+    published(cloud)
+    wait_for_training(cloud, 6, 2)
+    assert launch(cloud, window=2) == 200
+    assert ledger(cloud).find(window_key(MODEL, 2)) is None
+    assert published(cloud) == []
+    ledger(cloud).record(run_key(RUN.__class__("digits-000001"), "end"), Outcome({"outcome": "rejected"}))
+    assert launch(cloud, window=2) == 200
+    assert data_of(cloud, "windows/digits/000002")["rows"] == 6
+
+
+def test_a_marker_that_came_after_the_list_is_carried_into_the_next_window(cloud: MemoryCloud) -> None:
+    late = Upload(UploadId("9" * 20), "data", "data/digits/9.csv", 1, "9" * 64, 9)
+    key = f"pending/digits/000001/{late.id}"
+    cloud.door.meanwhile["storage.create"] = lambda: (
+        ledger(cloud).record(key, Outcome(late.to_json()), {"rows": "9"}) and None
+    )
+    launch(cloud)
+    launch(cloud)
+    listed = [upload["id"] for upload in data_of(cloud, "windows/digits/000001")["uploads"]]
+    waits = [entry.key.rsplit("/", 1)[-1] for entry in ledger(cloud).entries("pending/digits/000002/")]
+    assert sorted([*listed, *waits]) == sorted([f"{5:020d}", late.id])
+
+
+def test_a_persons_request_is_bound_to_one_window(cloud: MemoryCloud) -> None:
+    wish = event("training-requested", window=None, request="r1", reason="person", by="ada", because="now")
+    for _ in range(2):
+        assert send(cloud, "launch_training", wish) == 200
+    assert data_of(cloud, "requests/digits/r1")["window"] == 1
+    assert data_of(cloud, "windows/digits/000001")["request"]["by"] == "ada"
+    assert len(cloud.vertex.orders) == 1
+
+
+def test_a_persons_request_without_rows_is_answered() -> None:
+    cloud = MemoryCloud()
+    wish = event("training-requested", window=None, request="r1", reason="person", by="ada", because="now")
+    assert send(cloud, "launch_training", wish) == 200
+    (notice,) = published(cloud)
+    assert isinstance(notice, Notification)
+    assert "nothing to train on" in notice.title
+    assert cloud.vertex.orders == []
+
+
+@pytest.fixture
+def trained() -> MemoryCloud:
+    """A run whose first job is recorded."""
+    made = MemoryCloud()
+    open_run(made, training={"attempts": 2})
+    job = "projects/p/locations/l/customJobs/1701"
+    record(made, "job-1", {"job": job, "attempt": 1, "output": "gs://artefacts/x"})
+    return made
+
+
+def test_an_attempt_that_failed_is_made_again_on_the_same_window(trained: MemoryCloud) -> None:
+    assert failed(trained) == 200
+    assert failed(trained) == 200
+    assert jobs(trained, RUN) == [("2", "RUNNING")]
+    assert {"failed-1", "job-2"} <= set(records(trained))
+    assert "end" not in records(trained)
+
+
+def test_the_last_attempt_that_fails_ends_the_run(trained: MemoryCloud) -> None:
+    failed(trained)
+    assert failed(trained, attempt=2) == 200
+    end = data_of(trained, "runs/digits/000002/end")
+    assert (end["outcome"], end["set_aside"]) == ("failed", False)
+    assert end["reasons"] == ["attempt 2: the job ended FAILED: The replica workerpool0-0 was ended by signal 9."]
+    assert len(jobs(trained, RUN)) == 1
+
+
+def test_rows_that_cannot_be_trained_on_end_the_run_at_once_and_are_set_aside(trained: MemoryCloud) -> None:
+    assert failed(trained, permanent=True, reason="one class only") == 200
+    assert data_of(trained, "runs/digits/000002/end")["set_aside"] is True
+    assert jobs(trained, RUN) == []
+
+
+def test_a_failure_of_a_job_that_is_not_the_recorded_one_says_nothing(trained: MemoryCloud) -> None:
+    assert failed(trained, job="projects/p/locations/l/customJobs/9") == 200
+    assert records(trained) == ["job-1"]
+
+
+def test_a_failure_that_comes_after_the_decision_says_nothing(trained: MemoryCloud) -> None:
+    record(trained, "decision", {"verdict": "deploy"})
+    assert failed(trained) == 200
+    assert "failed-1" not in records(trained)
+
+
+def test_a_request_of_a_model_without_settings_is_not_yet() -> None:
+    cloud = MemoryCloud()
+    wait_for_training(cloud, 5, 1)
+    assert launch(cloud) == 500
+    assert isinstance(event("training-requested").payload, TrainingRequested)
