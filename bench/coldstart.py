@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,10 +37,11 @@ def hello(event):
 
 def measured() -> list[Row]:
     """One row per function: the median of its rounds over the median of hello's, measured in turns."""
-    with tempfile.TemporaryDirectory(prefix="serin-bench-") as folder, _services(Path(folder)) as variables:
+    with tempfile.TemporaryDirectory(prefix="serin-bench-") as folder, services(Path(folder) / "home") as known:
+        variables = {**without_credentials(os.environ), **known}
         hello = Path(folder) / "main.py"
         hello.write_text(_HELLO)
-        cloud = GoogleCloud(read_environment(variables))
+        cloud = GoogleCloud(read_environment(known))
         taken: dict[str, list[float]] = {name: [] for name in ("hello", *SITUATIONS)}
         for number in range(ROUNDS):
             taken["hello"].append(_first_event(hello, "hello", "greetings", Message({}, b"{}"), variables))
@@ -91,31 +92,26 @@ def _push(port: int, topic: str, message: Message) -> int:
 
 
 @contextmanager
-def _services(home: Path) -> Iterator[dict[str, str]]:
-    """Pub/Sub, Cloud Storage and Vertex AI, with nobody subscribed; answers the environment of the functions."""
-    installation = installed(home / "home", 1.0, 0)
-    variables = {**without_credentials(os.environ), **installation.environment}
-    (installation.home / "images.json").write_text(
-        json.dumps({"serin-training:local": {"command": ["true"]}, "serin-serving:local": {"command": ["true"]}})
-    )
-    processes = Processes(installation.home / "bench")
-    children: list[Child] = []
-    before = dict(os.environ)
+def services(home: Path, wanted: Sequence[str] = ("pubsub", "storage", "vertex")) -> Iterator[dict[str, str]]:
+    """These services of the local cloud, with nobody subscribed; answers what they add to a function's environment."""
+    installation = installed(home, 1.0, 0)
+    known = {**without_credentials(os.environ), **installation.environment}
+    images = {name: {"command": ["true"]} for name in ("serin-training:local", "serin-serving:local")}
+    (home / "images.json").write_text(json.dumps(images))
+    processes, children, before = Processes(home / "bench"), list[Child](), dict(os.environ)
     try:
-        for name in ("pubsub", "storage", "vertex"):
-            command = installation.commands[name]
-            child = processes.start(command, variables, installation.home / "logs" / f"{name}.log", _ROOT)
-            children.append(child)
+        for name in wanted:
+            children.append(processes.start(installation.commands[name], known, home / "logs" / f"{name}.log", _ROOT))
+        for name, child in zip(wanted, children, strict=True):
             if not wait_for_port(installation.ports[name], child, _READY_SECONDS):
                 raise RuntimeError(f"{name} did not start")
         os.environ.update(installation.environment)
         _make(installation)
-        yield variables
+        yield installation.environment
     finally:
         os.environ.clear()
         os.environ.update(before)
-        for child in reversed(children):
-            processes.stop(child)
+        processes.stop_all(children)
 
 
 def _make(installation: Installation) -> None:

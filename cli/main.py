@@ -31,6 +31,7 @@ from shared.wiring import TOPICS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Continuous delivery for machine-learning models.")
 console = Console()
+_ENDINGS = {signal.SIGINT, signal.SIGTERM}
 Home = Annotated[Path | None, typer.Option("--home", help="a local installation's folder")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Model = Annotated[str, typer.Option("--model", "-m", help="the model's name")]
@@ -81,7 +82,7 @@ def drop(
         bucket = storage.Client(project=cloud.environment.project).bucket(cloud.environment.data_bucket)
         for path, name in named:
             task = progress.add_task(path.name, total=path.stat().st_size or 1)
-            with progress.wrap_file(path.open("rb"), task_id=task) as body:
+            with path.open("rb") as file, progress.wrap_file(file, task_id=task) as body:
                 bucket.blob(name).upload_from_file(body, size=path.stat().st_size)
             progress.update(task, completed=path.stat().st_size or 1)
 
@@ -96,6 +97,8 @@ def tail(
     wanted = topics or [event.topic for event in CATALOGUE]
     if unknown := sorted(set(wanted) - set(TOPICS)):
         raise BadInput("topics", [f"there is no topic {name}" for name in unknown])
+    # Blocked before there are other threads, so that none of them is ended by what this one waits for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     with connected(home) as cloud:
         from google.cloud import pubsub_v1
 
@@ -107,7 +110,9 @@ def tail(
                 for topic, name in names.items():
                     client.create_subscription(name=name, topic=f"projects/{project}/topics/{topic}")
                     pulls.append(client.subscribe(name, lambda message: _print_message(message, as_json)))
-                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+                sys.stderr.write(f"listening on {', '.join(wanted)}; Ctrl-C ends\n")
+                sys.stderr.flush()
+                signal.sigwait(_ENDINGS)
                 for pull in pulls:
                     pull.cancel()
                     pull.result()
