@@ -12,6 +12,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 _MAC_BYTES = 16
 MAX_RECEIPT_CHARACTERS = 1024
@@ -81,7 +82,7 @@ class Seen:
     def add(self, reporter: str, sequence: int) -> bool:
         """Counts a sequence; answers whether it was new."""
         known = self.ranges.setdefault(reporter, [])
-        place = bisect_right(known, [sequence, sequence + 1]) - 1
+        place = bisect_right(known, sequence, key=itemgetter(0)) - 1
         before = known[place] if place >= 0 else None
         if before is not None and before[1] >= sequence:
             return False

@@ -1,0 +1,70 @@
+"""A receipt is believed only as it was issued, and counts once."""
+
+import base64
+import json
+import random
+
+import pytest
+
+from shared.receipts import MAX_RECEIPT_CHARACTERS, BadReceiptError, Receipt, Seen, issue, key_id_of, read
+
+KEY, OTHER = bytes(range(32)), bytes(32)
+RECEIPT = Receipt("digits", "digits-000002", "2", "7f3a9c21", 41, "7")
+TEXT = issue("1", KEY, RECEIPT)
+
+
+def test_a_receipt_is_read_back_as_it_was_issued() -> None:
+    assert read({"1": KEY, "2": OTHER}, TEXT) == RECEIPT
+    assert key_id_of(TEXT) == "1"
+
+
+@pytest.mark.parametrize("place", range(len(TEXT)))
+def test_no_character_can_be_changed(place: int) -> None:
+    another = "A" if TEXT[place] != "A" else "B"
+    changed = f"{TEXT[:place]}{another}{TEXT[place + 1 :]}"
+    if base64.urlsafe_b64decode(changed + "==") == base64.urlsafe_b64decode(TEXT + "=="):
+        pytest.skip("the last character's spare bits say nothing")
+    with pytest.raises(BadReceiptError):
+        read({"1": KEY}, changed)
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"1": OTHER}, TEXT),
+        ({"2": KEY}, TEXT),
+        ({}, TEXT),
+        ({"1": KEY}, ""),
+        ({"1": KEY}, "not a receipt"),
+        ({"1": KEY}, "é"),
+        ({"1": KEY}, TEXT + "A" * MAX_RECEIPT_CHARACTERS),
+    ],
+)
+def test_what_was_not_issued_with_a_known_key_is_refused(keys: dict[str, bytes], text: str) -> None:
+    with pytest.raises(BadReceiptError):
+        read(keys, text)
+
+
+def test_a_body_signed_by_nobody_is_refused() -> None:
+    body = json.dumps(["1", "digits", "digits-000002", "2", "7f3a9c21", 41, "8"]).encode()
+    forged = base64.urlsafe_b64encode(bytes(16) + body).decode().rstrip("=")
+    assert key_id_of(forged) == "1"
+    with pytest.raises(BadReceiptError, match="signature"):
+        read({"1": KEY}, forged)
+
+
+def test_a_sequence_counts_once_in_whatever_order() -> None:
+    order = [(reporter, number) for reporter in "ab" for number in range(200)] * 2
+    random.Random(1).shuffle(order)
+    seen = Seen()
+    assert sum(seen.add(reporter, number) for reporter, number in order) == 400
+    assert seen.ranges == {"a": [[0, 199]], "b": [[0, 199]]}
+
+
+def test_gaps_are_kept_apart_until_they_are_filled() -> None:
+    seen = Seen()
+    for number in (5, 1, 2, 9):
+        assert seen.add("a", number)
+    assert seen.ranges["a"] == [[1, 2], [5, 5], [9, 9]]
+    assert [seen.add("a", number) for number in (2, 5, 3, 4)] == [False, False, True, True]
+    assert seen.ranges["a"] == [[1, 5], [9, 9]]
