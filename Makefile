@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PACKAGES := shared local cli serving_image training_image
 FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 
-.PHONY: demo test check kills bench requirements
+.PHONY: demo test check bench kills faults requirements
 
 demo: $(READY)
 	$(BIN)/serin demo --home build/demo
@@ -30,6 +30,10 @@ bench: $(READY)
 # Every process of the local cloud ended without warning in every act: about twenty minutes.
 kills: $(READY)
 	$(BIN)/python -m tests.e2e.kills --home build/kills
+
+# Every order of two deliveries of every function's message, with two of them dying or refused: hours.
+faults: $(READY)
+	SERIN_FAULTS=long $(BIN)/pytest -q -n 2 --timeout 36000 tests/faults
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Serin needs Python 3.11 or newer: make PYTHON=python3.11 …")'

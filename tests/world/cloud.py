@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from shared.door import Door
 from shared.envelope import Envelope, Message, decode
 from shared.environment import Environment, read_environment
 from tests.world.storage import MemoryStore
@@ -47,7 +48,7 @@ class FaultyDoor:
 class MemoryBus:
     """Implements shared.bus.Bus: what was published, in order, until `take` hands it out; `history` keeps all of it."""
 
-    door: FaultyDoor
+    door: Door
     messages: list[tuple[str, Message]] = field(default_factory=list)
     history: list[tuple[str, Message]] = field(default_factory=list)
 
@@ -71,10 +72,10 @@ class MemoryBus:
 class MemoryCloud:
     """Implements shared.environment.Cloud."""
 
-    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(self, variables: Mapping[str, str] | None = None, door: Any = None) -> None:
         self.environment: Environment = read_environment({**VARIABLES, **(variables or {})})
         self.time = START
-        self.door = FaultyDoor()
+        self.door: Any = door or FaultyDoor()
         self.data = MemoryStore("data", self.now, self.door)
         self.state = MemoryStore("state", self.now, self.door)
         self.artefacts = MemoryStore("artefacts", self.now, self.door)

@@ -1,0 +1,83 @@
+"""Explores one situation: every order and fault within the budget must come to what the undisturbed run comes to."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.choices import Choices, Explored, explore
+from tests.faults.invariants import broken, difference, outcome
+from tests.faults.scheduler import Budget, Delivery, Stage
+from tests.world.cloud import MemoryCloud
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world, what is delivered in it, and how often each message comes.
+
+    `goal` tells what is wrong with an end, where several ends are right; without one, it must be the undisturbed end.
+    """
+
+    cloud: MemoryCloud
+    deliveries: Sequence[Delivery]
+    copies: int = 2
+    goal: Callable[[MemoryCloud], str] | None = None
+
+    @property
+    def all_copies(self) -> list[Delivery]:
+        return [
+            Delivery(each.function, each.topic, each.message, f"{each.name}#{copy}")
+            for each in self.deliveries
+            for copy in range(self.copies)
+        ]
+
+
+def explored(case: Case, budget: Budget, most_runs: int = 20_000) -> Explored:
+    """Every run of a case; the first that goes wrong ends the exploration."""
+    with _silent():
+        expected = [] if case.goal else undisturbed(case)
+        return explore(lambda choices: _run(case, budget, choices, expected), most_runs)
+
+
+def replay(case: Case, budget: Budget, prefix: Sequence[int]) -> str:
+    """One run again, by its choices; answers what goes wrong in it."""
+    with _silent():
+        return _run(case, budget, Choices(prefix, set()), [] if case.goal else undisturbed(case))
+
+
+def undisturbed(case: Case) -> list[dict[str, object]]:
+    """What comes of each message delivered once, in the order given and in the reverse of it."""
+    found = []
+    for deliveries in (list(case.deliveries), list(reversed(case.deliveries))):
+        cloud = case.cloud
+        for delivery in deliveries:
+            stage = Stage(cloud, [delivery], Budget(), Choices((), set()))
+            stage.play()
+            if stage.trouble:
+                raise AssertionError(f"undisturbed: {stage.trouble}")
+            history = [*cloud.bus.history, *stage.cloud.bus.history]
+            cloud = stage.cloud
+            cloud.bus.history[:] = history
+        found.append(outcome(cloud))
+    return found
+
+
+def _run(case: Case, budget: Budget, choices: Choices, expected: Sequence[dict[str, object]]) -> str:
+    stage = Stage(case.cloud, case.all_copies, budget, choices)
+    stage.play()
+    if stage.trouble:
+        return stage.trouble
+    if case.goal is not None:
+        return case.goal(stage.cloud) or broken(stage.cloud)
+    found = outcome(stage.cloud)
+    differences = [difference(one, found) for one in expected]
+    if all(differences):
+        return differences[0]
+    return broken(stage.cloud)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield

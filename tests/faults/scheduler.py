@@ -1,0 +1,225 @@
+"""Deliveries side by side, one effect at a time: which of them goes on, dies or is refused is a choice.
+
+    waiting in the bag ─► started ─► effect ─► effect ─► … ─► acknowledged
+            ▲                          └ died, or answered with an error: delivered again
+            └──────────────────────────┘
+
+Each delivery is a greenlet that stops before each of its effects. Once nobody is left, faults are over: time passes,
+and what was not acknowledged is delivered again, one after the other, and so is the first message (as reconcile would
+do), until nothing changes any more.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+from shared.envelope import Message
+from shared.environment import using
+from shared.errors import Conflict, NotYet, Refused, SerinError, Transient
+from tests.faults.choices import Choices
+from tests.faults.deliveries import entry_point, pushed
+from tests.faults.world import copied, digest, lasting
+from tests.world.cloud import MemoryCloud
+
+T = TypeVar("T")
+LEASE_SECONDS = 61.0
+_MOST_ROUNDS = 8
+_CHANGING = (
+    "storage.create", "pubsub.publish", "vertex.create_job", "vertex.cancel_job", "vertex.upload", "vertex.deploy",
+    "vertex.undeploy", "vertex.set_split", "vertex.create_endpoint", "vertex.delete_version", "notify.send",
+)  # fmt: skip
+_LOOKS = ("storage.read", "storage.stat")
+ACKNOWLEDGE = "acknowledge"
+
+
+class Crash(BaseException):
+    """The process of a function ends without a warning."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message on its way to one function."""
+
+    function: str
+    topic: str
+    message: Message
+    name: str
+
+
+@dataclass
+class Budget:
+    """How much may go wrong in a run; `switches` is how often one delivery may be put off for another.
+
+    Nearly every race shows with two such switches; without a bound every order is tried.
+    """
+
+    crashes: int = 0
+    errors: int = 0
+    switches: int = 1_000_000
+
+
+@dataclass
+class Process:
+    """One delivery at work: its next effect, and what it was answered so far."""
+
+    delivery: Delivery
+    thread: Any
+    effect: str = ""
+    heard: list[str] = field(default_factory=list)
+    tokens: int = 0
+    changed: bool = False
+
+
+class Stage:
+    """A run: a world, what is to be delivered, and the choices."""
+
+    def __init__(self, cloud: MemoryCloud, deliveries: Sequence[Delivery], budget: Budget, choices: Choices) -> None:
+        self.cloud = copied(cloud, self._door)
+        self.cloud.token = self._token  # type: ignore[method-assign]
+        self.trouble = ""
+        self.met: set[tuple[str, str]] = set()
+        self._bag = list(deliveries)
+        self._unacknowledged: list[Delivery] = []
+        self._budget = replace(budget)
+        self._last: Process | None = None
+        self._choices = choices
+        self._live: list[Process] = []
+
+    def play(self) -> None:
+        """Plays to the end: the choices first, then, faults over, whatever was not acknowledged."""
+        everything = list(self._bag)
+        while self._bag:
+            self._start()
+        while self._live:
+            self._go_on(*self._chosen())
+        self._unacknowledged = self._unacknowledged or everything[:1]
+        before: object = None
+        for _ in range(_MOST_ROUNDS):
+            if self.trouble or (not self._unacknowledged and before == lasting(self.cloud)):
+                return
+            before = lasting(self.cloud)
+            self.cloud.pass_time(LEASE_SECONDS)
+            self._bag, self._unacknowledged = [*self._unacknowledged, everything[0]], []
+            self._one_by_one()
+        self.trouble = f"does not come to rest; not acknowledged: {[each.name for each in self._unacknowledged]}"
+
+    def _one_by_one(self) -> None:
+        while self._bag:
+            self._start()
+            while self._live:
+                self._go_on(self._live[0], "ok")
+
+    def _chosen(self) -> tuple[Process, str]:
+        free = self._budget.switches > 0 or self._last not in self._live
+        able = self._live if free else [each for each in self._live if each is self._last]
+        possible = [(process, outcome) for process in able for outcome in self._outcomes(process)]
+        return possible[self._choices.pick(len(possible), self._state)] if len(possible) > 1 else possible[0]
+
+    def _outcomes(self, process: Process) -> list[str]:
+        """What may become of a delivery's next effect.
+
+        Dying anywhere before the first change is the same as not having come yet, and dying after a look the same as
+        dying before it: only the moments right after a change are different ones.
+        """
+        found = ["ok"]
+        if self._budget.crashes and process.changed:
+            found.append("crash")
+        if self._budget.errors and process.effect != ACKNOWLEDGE:
+            found.append("error before")
+            if process.effect in _CHANGING:
+                found.append("error after")
+        return found
+
+    def _start(self) -> None:
+        process = Process(self._bag.pop(0), None)
+        process.thread = greenlet(lambda: self._handled(process))
+        self._live.append(process)
+        self._switch(process, None)
+
+    def _go_on(self, process: Process, outcome: str) -> None:
+        self.met.add((process.effect, outcome))
+        if self._last in self._live and process is not self._last:
+            self._budget.switches -= 1
+        self._last = process
+        if outcome == "crash":
+            self._budget.crashes -= 1
+        if outcome.startswith("error"):
+            self._budget.errors -= 1
+        process.changed = process.effect in _CHANGING
+        self._switch(process, outcome)
+
+    def _switch(self, process: Process, outcome: str | None) -> None:
+        """Lets a delivery go on to its next effect, or to its end."""
+        effect = process.thread.switch(outcome) if outcome is not None else process.thread.switch()
+        if process.thread.dead:
+            self._live.remove(process)
+            if effect != "acknowledged":
+                self._unacknowledged.append(process.delivery)
+        else:
+            process.effect = effect
+
+    def _handled(self, process: Process) -> str:
+        """The life of one delivery; answers how it ended."""
+        delivery = process.delivery
+        try:
+            with using(self.cloud):
+                entry_point(delivery.function)(pushed(delivery.topic, delivery.message))
+            self._door(ACKNOWLEDGE, lambda: None)
+        except Crash:
+            return "crashed"
+        except (NotYet, Transient, Conflict, Refused) as later:
+            return f"later: {later}"
+        except SerinError as error:
+            self.trouble = f"{delivery.name}: {error}"
+        except Exception as bug:
+            self.trouble = f"{delivery.name}: a bug: {type(bug).__name__}: {bug}"
+        else:
+            return "acknowledged"
+        return "failed"
+
+    def _door(self, effect: str, act: Callable[[], T]) -> T:
+        """Where every effect passes: it waits until it is chosen, and happens as it is chosen."""
+        process = self._process()
+        if process is None:
+            return act()
+        if effect in _LOOKS and (known := act()) is not None:
+            # What stands is never overwritten: whenever it is looked at, it is the same.
+            process.heard.append(f"{effect}: {known!r}")
+            return known
+        outcome = process.thread.parent.switch(effect)
+        if outcome == "crash":
+            raise Crash
+        if outcome == "error before":
+            process.heard.append(f"{effect}: refused")
+            raise Transient(effect, "injected")
+        try:
+            answer = act()
+        except Exception as error:
+            process.heard.append(f"{effect}: {error}")
+            raise
+        if outcome == "error after":
+            process.heard.append(f"{effect}: reply lost")
+            raise Transient(effect, "injected")
+        process.heard.append(f"{effect}: {answer!r}")
+        return answer
+
+    def _process(self) -> Process | None:
+        current = getcurrent()
+        return next((process for process in self._live if process.thread is current), None)
+
+    def _token(self) -> str:
+        """A token that follows from who asks: two runs that come to the same state have the same tokens."""
+        process = self._process()
+        if process is None:
+            return "token-0"
+        process.tokens += 1
+        return f"token-{process.delivery.name}-{process.tokens}"
+
+    def _state(self) -> Hashable:
+        alive = tuple(
+            sorted((process.delivery.name, process.effect, hash(tuple(process.heard))) for process in self._live)
+        )
+        bag = tuple(sorted(each.name for each in (*self._bag, *self._unacknowledged)))
+        return digest(self.cloud), alive, bag, self._budget.crashes, self._budget.errors, len(self._bag)

@@ -1,0 +1,71 @@
+"""The world in memory as the explorer needs it: cheap to copy, and its state in one value."""
+
+import copy
+import hashlib
+import re
+from collections.abc import Hashable
+from typing import Any
+
+from tests.world.cloud import MemoryCloud
+
+_VOLATILE = re.compile(
+    r"(customJobs|operations)/\d+|etag-\d+|\d{4}-\d\d-\d\dT[\d:.]+(\+00:00|Z)?|token-\d+|traceparent[^,]*"
+)
+
+
+def copied(cloud: MemoryCloud, door: Any) -> MemoryCloud:
+    """The same world with another door, its past effects forgotten."""
+    made = MemoryCloud(door=door)
+    made.environment = cloud.environment
+    made.time = cloud.time
+    for name in ("data", "state", "artefacts"):
+        store, source = getattr(made, name), getattr(cloud, name)
+        store._generations = {key: list(kept) for key, kept in source._generations.items()}
+        store._last_generation = source._last_generation
+    for name in ("_jobs", "_versions", "_endpoints", "_operations"):
+        setattr(made.vertex, name, copy.copy(getattr(cloud.vertex, name)))
+    made.vertex._versions = {model: list(kept) for model, kept in cloud.vertex._versions.items()}
+    for name in ("_numbers", "prompt", "honours_etags", "predict_version"):
+        setattr(made.vertex, name, getattr(cloud.vertex, name))
+    return made
+
+
+def digest(cloud: MemoryCloud) -> Hashable:
+    """The state of the world in one value."""
+    kept = hashlib.sha256()
+    for store in (cloud.data, cloud.state, cloud.artefacts):
+        for entry in sorted(store._generations.items()):
+            kept.update(entry[0].encode())
+            kept.update(entry[1][-1].body)
+    kept.update(repr(vertex_state(cloud)).encode())
+    kept.update(repr(sorted(events(cloud))).encode())
+    kept.update(str(cloud.time).encode())
+    return kept.digest()
+
+
+def lasting(cloud: MemoryCloud) -> Hashable:
+    """What stays: the keys that stand, without marks of time, and what is in Vertex AI."""
+    marks = ("clock/", "sweeps/")
+    keys = [key for key in cloud.state._generations if not key.startswith(marks) and "/claims/" not in key]
+    return tuple(sorted(keys)), vertex_state(cloud)
+
+
+def vertex_state(cloud: MemoryCloud) -> Hashable:
+    """Jobs, versions and endpoints, without etags."""
+    vertex = cloud.vertex
+    jobs = sorted((job.name, job.state) for job in vertex._jobs.values())
+    versions = sorted((version.name, *version.labels.items()) for kept in vertex._versions.values() for version in kept)
+    endpoints = sorted(
+        (each.name, sorted(each.deployed), sorted(each.split.items())) for each in vertex._endpoints.values()
+    )
+    return repr((jobs, versions, endpoints))
+
+
+def events(cloud: MemoryCloud) -> set[str]:
+    """The ids of our events that were published."""
+    return {message.attributes["ce-id"] for _, message in cloud.bus.history if "ce-id" in message.attributes}
+
+
+def plain(text: str) -> str:
+    """A text without what may differ between two runs that come to the same: numbers of jobs, times, tokens."""
+    return _VOLATILE.sub("~", text)
