@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PACKAGES := shared local cli serving_image training_image
 FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 
-.PHONY: demo test check bench kills faults requirements
+.PHONY: demo test check bench kills faults docs requirements
 
 demo: $(READY)
 	$(BIN)/serin demo --home build/demo
@@ -41,6 +41,9 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
+
+docs: $(READY)
+	$(BIN)/python -m cli.settings_page > docs/settings.md
 
 # Needs uv; writes the pinned requirements anew from the .in files.
 requirements:

@@ -1,0 +1,58 @@
+"""The page that documents every key of a model's settings, made from the settings themselves: `make docs` writes it."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from shared.settings import Settings
+
+_HEAD = """# A model's settings
+
+A TOML file, dropped as `settings/<model>.toml` into the data bucket (`serin drop … --settings FILE` does that). Only
+`data.target` is needed; what is left out has the default. All problems of a file are told at once, and the settings
+before it stay in force; a run keeps the generation that it began with.
+
+This page is made from `shared/settings.py`, `shared/rubric.py` and `shared/evidence_rules.py`.
+"""
+
+
+def page() -> str:
+    """The page as Markdown: one table per section, every key with its default and what it means."""
+    return "\n".join([_HEAD, *_sections(Settings, "")]) + "\n"
+
+
+def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
+    plain = {name: field for name, field in model.model_fields.items() if not _is_section(field.annotation)}
+    if plain:
+        yield f"## `[{path}]`\n\n{' '.join((model.__doc__ or '').split())}\n\n| key | default | meaning |\n|---|---|---|"
+        yield from (_row(name, field) for name, field in plain.items())
+        yield ""
+    for name, field in model.model_fields.items():
+        if _is_section(field.annotation):
+            yield from _sections(field.annotation, f"{path}.{name}".lstrip("."))
+
+
+def _row(name: str, field: Any) -> str:
+    default = "needed" if field.default is PydanticUndefined else f"`{_toml(field.default)}`"
+    return f"| `{name}` | {default} | {field.description or ''} |"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f"{value}"
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
