@@ -27,7 +27,8 @@ def page() -> str:
 def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
     plain = {name: field for name, field in model.model_fields.items() if not _is_section(field.annotation)}
     if plain:
-        yield f"## `[{path}]`\n\n{' '.join((model.__doc__ or '').split())}\n\n| key | default | meaning |\n|---|---|---|"
+        yield f"## `[{path}]`\n\n{' '.join((model.__doc__ or '').split())}\n"
+        yield "| key | default | meaning |\n|---|---|---|"
         yield from (_row(name, field) for name, field in plain.items())
         yield ""
     for name, field in model.model_fields.items():
