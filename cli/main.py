@@ -329,13 +329,19 @@ def _print_message(message: Any, as_json: bool) -> None:
 def _print_record(record: Record) -> None:
     name = record.key.split("/", 3)[-1] if record.key.count("/") > 2 else "window closed"
     console.print(f"[dim]{record.at:%H:%M:%S}[/dim]  [cyan]{name:28}[/cyan] {record.by}", highlight=False)
-    told = record.data.get("reasons") or [
-        record.data[key] for key in ("because", "verdict", "job") if key in record.data
-    ]
-    for reason in told:
+    for reason in _reasons(record):
         console.print(f"{'':12}{reason}", highlight=False, markup=False)
     for event in record.events:
         console.print(f"{'':12}[dim]→ {event.topic}[/dim]", highlight=False)
+
+
+def _reasons(record: Record) -> list[str]:
+    """What a record says for itself, then every reason that its events give, each once."""
+    told = [str(record.data[key]) for key in ("verdict", "because", "job") if isinstance(record.data.get(key), str)]
+    told += record.data.get("reasons") or []
+    for event in record.events:
+        told += [*getattr(event.payload, "reasons", ()), *getattr(event.payload, "why", ())]
+    return list(dict.fromkeys(told))
 
 
 def _record_json(record: Record) -> dict[str, Any]:

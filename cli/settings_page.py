@@ -25,15 +25,15 @@ def page() -> str:
 
 
 def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
-    plain = {name: field for name, field in model.model_fields.items() if not _is_section(field.annotation)}
+    plain = {name: field for name, field in model.model_fields.items() if _section(field.annotation) is None}
     if plain:
         yield f"## `[{path}]`\n\n{' '.join((model.__doc__ or '').split())}\n"
         yield "| key | default | meaning |\n|---|---|---|"
         yield from (_row(name, field) for name, field in plain.items())
         yield ""
     for name, field in model.model_fields.items():
-        if _is_section(field.annotation):
-            yield from _sections(field.annotation, f"{path}.{name}".lstrip("."))
+        if (section := _section(field.annotation)) is not None:
+            yield from _sections(section, f"{path}.{name}".lstrip("."))
 
 
 def _row(name: str, field: Any) -> str:
@@ -51,8 +51,8 @@ def _toml(value: Any) -> str:
     return f"{value}"
 
 
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _section(annotation: Any) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main() -> None:
     with running(installation):
         for name, value in installation.environment.items():
             sys.stdout.write(f"{name}={value}\n")
-        sys.stdout.write("ready\n")
+        sys.stdout.write("ready; what people are told follows, Ctrl-C ends everything\n")
         sys.stdout.flush()
         for told in _added(installation.notices, ended):
             sys.stdout.write(told)

@@ -24,7 +24,8 @@ def send(address: str, title: str, body: str, severity: Severity, /) -> bool:
 
 def into_file(address: str, title: str, body: str, severity: Severity, /) -> bool:
     """Adds a message to the end of a file; False where that cannot be done."""
-    told = f"{severity:7} {title}\n{textwrap.indent(body, '        ')}\n"
+    below = "" if body == title else f"{textwrap.indent(body, '        ')}\n"
+    told = f"{severity:7} {title}\n{below}"
     try:
         with Path(unquote(urlsplit(address).path)).open("a", encoding="utf-8") as file:
             file.write(told)
