@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from bench.report import Row, at_most
+from shared.remembering import RememberingStore
 from tests.e2e.theatre import Theatre
 from tests.world.running import drop, settle
 
@@ -35,6 +36,8 @@ def _of_runs() -> list[Row]:
     theatre.drop(theatre.story.act(1))
     first = _counted(theatre, lambda: theatre.drop(theatre.story.act(2)))
     theatre.drop(theatre.story.act(3))
+    # As in production, where a function's process remembers the records that it has read.
+    theatre.cloud.state = RememberingStore(theatre.cloud.state)  # type: ignore[assignment]
     theatre.traffic(5, until=lambda _: False)
     interval = _counted(theatre, lambda: theatre.traffic(1, until=lambda _: True))
     ticks = len(theatre.ticked)

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from shared.bus import Bus, CloudBus
 from shared.door import Door, open_door
 from shared.errors import BadInput
+from shared.remembering import RememberingStore
 from shared.store import CloudStore, Store
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class GoogleCloud:
 
     @cached_property
     def state(self) -> Store:
-        return CloudStore(self._storage, self.environment.state_bucket, self.door)
+        return RememberingStore(CloudStore(self._storage, self.environment.state_bucket, self.door))
 
     @cached_property
     def artefacts(self) -> Store:
