@@ -43,7 +43,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $(READY)
 
 docs: $(READY)
-	$(BIN)/python -m cli.settings_page > docs/settings.md
+	$(BIN)/python -m cli.pages
 
 # Needs uv; writes the pinned requirements anew from the .in files.
 requirements:

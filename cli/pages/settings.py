@@ -1,6 +1,5 @@
-"""The page that documents every key of a model's settings, made from the settings themselves: `make docs` writes it."""
+"""The page that documents every key of a model's settings, made from the settings themselves."""
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +52,3 @@ def _toml(value: Any) -> str:
 
 def _section(annotation: Any) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())
