@@ -13,7 +13,7 @@ from shared.wiring import SUBSCRIPTIONS
 
 EXAMPLES = Path(__file__).parents[2] / "tests" / "events"
 _FOREIGN = {
-    DATA_UPLOADED: "A new object in the data bucket, as Cloud Storage announces it (attributes `objectId`, `objectGeneration`, …).",
+    DATA_UPLOADED: "A new object in the data bucket, as Cloud Storage announces it: `objectId`, `objectGeneration`, …",
     CLOCK_TICKED: "A tick of Cloud Scheduler; it says nothing but that time has passed.",
     DEAD_LETTERS: "A message that a function could not handle, with the attributes that Pub/Sub adds.",
 }
@@ -36,11 +36,13 @@ _HEADERS: Mapping[str, str] = {
 def table() -> str:
     """The topics as a Markdown table: what each carries and who hears it."""
     rows = ["| topic | type | what it says | who hears it |", "|---|---|---|---|"]
-    rows += [
-        f"| `{each.topic}` | `{each.type_name()}` | {_said(each)} | {_hearers(each.topic)} |" for each in CATALOGUE
-    ]
-    rows += [f"| `{topic}` | | {told} | {_hearers(topic)} |" for topic, told in _FOREIGN.items()]
+    rows += [_row(f"`{each.topic}`", f"`{each.type_name()}`", _said(each), _hearers(each.topic)) for each in CATALOGUE]
+    rows += [_row(f"`{topic}`", "", told, _hearers(topic)) for topic, told in _FOREIGN.items()]
     return "\n".join(rows) + "\n"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def asyncapi() -> str:
@@ -61,7 +63,7 @@ def asyncapi() -> str:
             "schemas": _schemas(),
         },
     }
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
 
 
 def _channel(event: type[Event]) -> dict[str, Any]:
