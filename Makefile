@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PACKAGES := shared local cli serving_image training_image
+PACKAGES := shared local cli deploy serving_image training_image
 FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 
 .PHONY: demo test check bench kills faults docs requirements

@@ -1,18 +1,25 @@
 """Who hears what: the one table that the local cloud, the deployment and the documentation are made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.events import (
     CATALOGUE,
     ApprovalAnswered,
+    ApprovalRequested,
     DeploymentApproved,
+    DeploymentRejected,
     EvaluationCompleted,
+    Event,
     EvidenceReported,
+    ModelPromoted,
     ModelStaged,
     Notification,
     OutcomesObserved,
     RetirementDue,
     RollbackRequested,
+    RolledBack,
+    SmokeFailed,
     SmokePassed,
     TrafficRequested,
     TrafficShifted,
@@ -70,3 +77,37 @@ SUBSCRIPTIONS: tuple[Subscription, ...] = (
 )
 
 FUNCTIONS: tuple[str, ...] = tuple(dict.fromkeys(subscription.function for subscription in SUBSCRIPTIONS))
+
+# What says something besides notices, which every function may publish. Reconcile says again what others have said.
+PUBLISHES: Mapping[str, tuple[type[Event], ...]] = {
+    "check_rows": (TrainingRequested,),
+    "decide_deployment": (ApprovalRequested, DeploymentApproved, DeploymentRejected),
+    "deploy_canary": (TrafficRequested,),
+    "monitor_canary": (ModelPromoted, RetirementDue, RollbackRequested, TrafficRequested),
+    "reconcile": CATALOGUE,
+    "record_approval": (DeploymentApproved, DeploymentRejected),
+    "record_outcomes": (EvidenceReported,),
+    "roll_back": (RolledBack,),
+    "shift_traffic": (RollbackRequested, TrafficShifted),
+    "smoke_test": (RetirementDue, SmokeFailed, SmokePassed),
+    "stage_model": (ModelStaged, RetirementDue),
+}
+READS_DATA = frozenset({"check_rows", "check_settings", "launch_training", "reconcile", "record_outcomes"})
+READS_ARTEFACTS = frozenset({"reconcile", "smoke_test", "stage_model"})
+USES_VERTEX = frozenset(
+    {
+        "deploy_canary",
+        "launch_training",
+        "reconcile",
+        "retire_model",
+        "roll_back",
+        "shift_traffic",
+        "smoke_test",
+        "stage_model",
+    }
+)
+STARTS_JOBS = frozenset({"launch_training"})
+# Reading a big upload holds many rows at once; the Vertex AI client alone needs more than 256 MiB.
+MEMORY_MEBIBYTES: Mapping[str, int] = {function: 2048 if function == "check_rows" else 512 for function in FUNCTIONS}
+FUNCTION_TIMEOUT_SECONDS = 540
+TICK_SCHEDULE = "* * * * *"

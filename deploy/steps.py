@@ -1,0 +1,53 @@
+"""What a plan is made of: steps that look before they make, so that a plan carried out twice changes nothing."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Command = tuple[str, ...]  # gcloud's arguments; {number}, {uri:F} are filled in when they are known
+
+
+@dataclass(frozen=True)
+class Look:
+    """A command that tells whether a thing is there, and whether its answer is what the plan wants."""
+
+    command: Command
+    wanted: Callable[[str], bool] = lambda _: True
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing on Google Cloud: how to see, make and remove it.
+
+    Without `look`, making is repeatable by itself. `frozen` says why a thing that differs cannot be changed in place.
+    """
+
+    title: str
+    make: tuple[Command, ...]
+    look: Look | None = None
+    remove: tuple[Command, ...] = ()
+    frozen: str = ""
+
+
+def bound(role: str, member: str) -> Callable[[str], bool]:
+    """Whether a policy in JSON holds a binding; `{number}` in the member stands for any project number."""
+    wanted = re.compile(re.escape(member).replace(r"\{number\}", r"\d+"))
+
+    def holds(answer: str) -> bool:
+        bindings = json.loads(answer or "{}").get("bindings", [])
+        return any(each["role"] == role and any(map(wanted.fullmatch, each["members"])) for each in bindings)
+
+    return holds
+
+
+def field(path: str, value: str) -> Callable[[str], bool]:
+    """Whether an answer in JSON has a value at a dotted path; a missing field is the empty string."""
+
+    def holds(answer: str) -> bool:
+        found = json.loads(answer or "{}")
+        for name in path.split("."):
+            found = found.get(name, "") if isinstance(found, dict) else ""
+        return bool(found == value)
+
+    return holds
