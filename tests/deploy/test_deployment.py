@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -15,6 +16,7 @@ from deploy.gcloud import Answer
 from deploy.plan import PUSHER, TRAINER, Target, account_of, deployed_name, plan
 from deploy.runner import Runner
 from deploy.steps import Command, Step
+from shared.events import CATALOGUE
 from shared.wiring import FUNCTIONS, PUBLISHES, SUBSCRIPTIONS, TOPICS
 from tests.deploy.standin import StandIn
 
@@ -207,3 +209,11 @@ def test_a_failing_command_says_what_was_not_done_and_how_to_go_on(tmp_path: Pat
     assert "QUOTA exceeded" in done.stderr
     assert "subscription check_rows.data-uploaded" in done.stderr
     assert "./deploy.sh p-1 europe-west1" in done.stderr
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_a_function_makes_it_may_publish(function: str) -> None:
+    catalogue = {event.__name__ for event in CATALOGUE} - {"Notification"}
+    code = "".join(path.read_text() for path in (ROOT / "functions" / function).glob("*.py"))
+    made = catalogue & set(re.findall(r"\b(\w+)\(", code))
+    assert made <= {event.__name__ for event in PUBLISHES.get(function, ())}
