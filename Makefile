@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PACKAGES := shared local cli deploy serving_image training_image
 FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 
-.PHONY: demo test check bench kills faults docs requirements
+.PHONY: demo test check bench kills faults deploy-check docs requirements
 
 demo: $(READY)
 	$(BIN)/serin demo --home build/demo
@@ -41,6 +41,10 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
+
+# The whole of deploy.sh against a stand-in for gcloud, a process per command.
+deploy-check: $(READY)
+	SERIN_DEPLOY_CHECK=full $(BIN)/pytest -q -n 2 tests/deploy
 
 docs: $(READY)
 	$(BIN)/python -m cli.pages
