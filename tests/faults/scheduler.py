@@ -52,7 +52,7 @@ class Delivery:
 class Budget:
     """How much may go wrong in a run; `switches` is how often one delivery may be put off for another.
 
-    Nearly every race shows with two such switches; without a bound every order is tried.
+    Most races show with one such switch; without a bound every order is tried.
     """
 
     crashes: int = 0
@@ -218,8 +218,8 @@ class Stage:
         return f"token-{process.delivery.name}-{process.tokens}"
 
     def _state(self) -> Hashable:
-        alive = tuple(
-            sorted((process.delivery.name, process.effect, hash(tuple(process.heard))) for process in self._live)
-        )
-        bag = tuple(sorted(each.name for each in (*self._bag, *self._unacknowledged)))
-        return digest(self.cloud), alive, bag, self._budget.crashes, self._budget.errors, len(self._bag)
+        alive = tuple(sorted((each.delivery.name, each.effect, hash(tuple(each.heard))) for each in self._live))
+        again = tuple(sorted(each.name for each in self._unacknowledged))
+        last = self._last.delivery.name if self._last is not None and self._last in self._live else ""
+        left = (self._budget.crashes, self._budget.errors, self._budget.switches, last)
+        return digest(self.cloud), alive, again, left

@@ -28,7 +28,7 @@ BUGS: tuple[tuple[Bug, str, Budget], ...] = (
             "numbers a rollout from a second look", DEPLOY, "number = (last.number if last else 0) + 1",
             "number = len(step.ledger.store.folders(f'rollouts/{event.model}/')) + 1",
         ),
-        "deploy_canary", Budget(switches=2),
+        "deploy_canary", Budget(switches=1),
     ),
     (
         Bug(
@@ -51,11 +51,11 @@ BUGS: tuple[tuple[Bug, str, Budget], ...] = (
             "    if rollout.end is not None:\n        return rollout.end.events\n"
             "    endpoint = _without_traffic(rollout, step)\n",
         ),
-        "deployment and rollback", Budget(switches=2),
+        "deployment and rollback", Budget(switches=1),
     ),
     (
         Bug("closes without a sweep", LAUNCH, "    sweep(step.ledger, event.model, window)\n", ""),
-        "uploads and a closer", Budget(switches=2),
+        "uploads and a closer", Budget(switches=1),
     ),
 )  # fmt: skip
 
