@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import Any
 
 _MAC_BYTES = 16
 MAX_RECEIPT_CHARACTERS = 1024
@@ -48,8 +49,8 @@ def read(keys: Mapping[str, bytes], text: str) -> Receipt:
     if len(text) > MAX_RECEIPT_CHARACTERS:
         raise BadReceiptError("too long")
     try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        key_id, model, run, deployed_model, reporter, sequence, label = json.loads(raw[_MAC_BYTES:])
+        raw, fields = _opened(text)
+        key_id, model, run, deployed_model, reporter, sequence, label = fields
     except ValueError as error:
         raise BadReceiptError("not a receipt") from error
     key = keys.get(key_id) if isinstance(key_id, str) else None
@@ -62,11 +63,25 @@ def read(keys: Mapping[str, bytes], text: str) -> Receipt:
 
 def key_id_of(text: str) -> str | None:
     """The id of the key that a receipt says it was signed with, before anything is believed."""
+    if len(text) > MAX_RECEIPT_CHARACTERS:
+        return None
     try:
-        fields = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))[_MAC_BYTES:])
+        _, fields = _opened(text)
     except ValueError:
         return None
-    return fields[0] if isinstance(fields, list) and fields and isinstance(fields[0], str) else None
+    return fields[0] if fields and isinstance(fields[0], str) else None
+
+
+def _opened(text: str) -> tuple[bytes, list[Any]]:
+    """The bytes and the fields of a text that nobody has believed yet; ValueError when it holds no list."""
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    try:
+        fields = json.loads(raw[_MAC_BYTES:])
+    except RecursionError as deep:
+        raise ValueError("nested too deeply") from deep
+    if not isinstance(fields, list):
+        raise ValueError("no list of fields")
+    return raw, fields
 
 
 def _mac(key: bytes, body: bytes) -> bytes:

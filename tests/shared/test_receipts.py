@@ -53,6 +53,25 @@ def test_a_body_signed_by_nobody_is_refused() -> None:
         read({"1": KEY}, forged)
 
 
+def unsigned(body: bytes) -> str:
+    return base64.urlsafe_b64encode(bytes(16) + body).decode().rstrip("=")
+
+
+BODIES = (b"5", b"null", b"true", b'"1234567"', b"[1]", b'{"1": 2}', b"[[1], 2, 3, 4, 5, 6, 7]", b"[" * 700, b"\xff")
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:12]))
+def test_whatever_json_a_stranger_wraps_is_refused_and_not_stumbled_over(body: bytes) -> None:
+    with pytest.raises(BadReceiptError):
+        read({"1": KEY}, unsigned(body))
+    assert key_id_of(unsigned(body)) in (None, "1")
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, json.dumps(["k" * 3000]).encode()], ids=["deep", "long"])
+def test_what_is_longer_than_a_receipt_names_no_key(body: bytes) -> None:
+    assert key_id_of(unsigned(body)) is None
+
+
 def test_a_sequence_counts_once_in_whatever_order() -> None:
     order = [(reporter, number) for reporter in "ab" for number in range(200)] * 2
     random.Random(1).shuffle(order)

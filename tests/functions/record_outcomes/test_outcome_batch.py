@@ -1,5 +1,7 @@
 """Labels count for the deployment whose receipt they come with, once, and only with a receipt of ours."""
 
+import base64
+
 import pytest
 
 from shared.envelope import Envelope
@@ -76,3 +78,37 @@ def test_what_was_seen_is_known_in_any_order() -> None:
     assert [seen.add("r", each) for each in order] == [True, True, True, True, False, True, True, True, False, False]
     assert seen.ranges == {"r": [[0, 5], [9, 9]]}
     assert seen.add("other", 5)
+
+
+@pytest.mark.parametrize("body", [b"5", b"null", b"[" * 200_000, b'["' + b"k" * 3000 + b'"]'])
+def test_a_text_that_was_made_to_trip_us_costs_no_other_label(cloud: MemoryCloud, body: bytes) -> None:
+    trap = base64.urlsafe_b64encode(bytes(16) + body).decode()
+    said = observe(cloud, "b1", (receipt(0), "7"), (trap, "7"), (receipt(1), "1"))
+    (counted,) = [event.payload for event in said if isinstance(event.payload, EvidenceReported)]
+    assert (counted.labelled, counted.wrong) == (2, 1)
+
+
+def test_labels_of_another_model_do_not_count_for_this_one(cloud: MemoryCloud) -> None:
+    other = issue("1", KEY, Receipt("flowers", "flowers-000002", "2", "abcd1234", 0, "7"))
+    (said,) = observe(cloud, "b1", (other, "7"))
+    assert isinstance(said.payload, Notification)
+    assert said.payload.why == ("1 of another model",)
+
+
+def test_receipts_of_two_keys_count_while_keys_change(cloud: MemoryCloud) -> None:
+    cloud.state.put("keys/receipts/2", bytes(32).hex().encode())
+    newer = issue("2", bytes(32), Receipt("digits", "digits-000002", "2", "abcd1234", 1, "7"))
+    (said,) = observe(cloud, "b1", (receipt(0), "7"), (newer, "7"))
+    assert isinstance(said.payload, EvidenceReported)
+    assert said.payload.labelled == 2
+
+
+def test_before_there_is_any_key_labels_wait() -> None:
+    early = MemoryCloud()
+    early.data.put(object_name(MODEL), b'[data]\ntarget = "y"\n')
+    event = OutcomesObserved(model=MODEL, batch="b1", outcomes=((receipt(0), "7"),))
+    envelope = Envelope("b1", "//clients", START, event)
+    assert send(early, "record_outcomes", envelope) == 500
+    early.state.put("keys/receipts/1", KEY.hex().encode())
+    assert send(early, "record_outcomes", envelope) == 200
+    assert data_of(early, "outcomes/digits/b1")["refused"] == {}
