@@ -52,10 +52,13 @@ class Reporter:
 
     def _run(self) -> None:
         seconds = self._identity.report_seconds
+        number = interval_of(self._clock(), seconds)
         while not self._stopped.is_set():
-            number = interval_of(self._clock(), seconds)
-            self._stopped.wait((number + 1) * seconds - self._clock())
-            self._report(self._account.turn(number + 1))
+            self._stopped.wait(min(seconds, (number + 1) * seconds - self._clock()))
+            # A clock that is slewed or set back wakes us in the interval just ended: no number is used twice, for the
+            # second report under it would be taken for the first.
+            number = max(number + 1, interval_of(self._clock(), seconds))
+            self._report(self._account.turn(number))
 
     def _report(self, interval: Interval) -> None:
         envelope = report(self._identity, interval, self._cloud)
