@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving_image.account import Account
-from serving_image.decoding import Asked, BadRequestError, decode
+from serving_image.decoding import Asked, BadRequestError, decode, decode_row
 from serving_image.model import Model
 from serving_image.reporter import Identity
 from shared.receipts import Receipt, issue
@@ -75,7 +75,7 @@ class App:
 
     def _score(self, body: bytes) -> tuple[Any, int]:
         """One row, named cells in the body itself."""
-        asked = decode(b'{"instances":[' + body + b"]}", self._model.signature.features)
+        asked = decode_row(body, self._model.signature.features)
         return self._predictions(asked)[0], 1
 
     def _predictions(self, asked: Asked) -> list[dict[str, Any]]:

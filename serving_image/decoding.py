@@ -10,6 +10,7 @@ from serving_image.model import Kind
 
 MAX_BODY_BYTES = 1_500_000  # what Vertex AI passes on
 MAX_ROWS = 5_000
+_LARGEST = 3.4028234663852886e38  # of a 32-bit float, which is what the graph takes
 Cells = list[float | str]
 Features = Sequence[tuple[str, Kind]]
 
@@ -33,18 +34,30 @@ class Asked:
 
 def decode(body: bytes, features: Features) -> Asked:
     """The rows of `{"instances": […], "parameters": {…}}`; raises BadRequestError naming every bad row."""
-    if len(body) > MAX_BODY_BYTES:
-        raise BadRequestError(f"the request is larger than {MAX_BODY_BYTES} bytes")
-    try:
-        asked = json.loads(body)
-    except ValueError as error:
-        raise BadRequestError("the request is not JSON") from error
+    asked = _loaded(body)
     instances = asked.get("instances") if isinstance(asked, dict) else None
     if not isinstance(instances, list) or not 1 <= len(instances) <= MAX_ROWS:
         raise BadRequestError(f"instances must be a list of 1 to {MAX_ROWS} rows")
     parameters = asked.get("parameters") or {}
     wants = isinstance(parameters, dict) and bool(parameters.get("probabilities"))
     return Asked(_rows(instances, features), wants)
+
+
+def decode_row(body: bytes, features: Features) -> Asked:
+    """The one row of a body that is an object of named cells; raises BadRequestError."""
+    row = _loaded(body)
+    if not isinstance(row, dict):
+        raise BadRequestError("the request must be one object of named cells")
+    return Asked(_rows([row], features), wants_probabilities=False)
+
+
+def _loaded(body: bytes) -> Any:
+    if len(body) > MAX_BODY_BYTES:
+        raise BadRequestError(f"the request is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError("the request is not JSON") from error
 
 
 def _rows(instances: list[Any], features: Features) -> list[Cells]:
@@ -84,7 +97,7 @@ def _number(cell: Any) -> float | None:
         return math.nan
     if isinstance(cell, bool) or not isinstance(cell, (int, float)):
         return None
-    return float(cell) if math.isfinite(cell) else None
+    return float(cell) if abs(cell) <= _LARGEST else None
 
 
 def _text(cell: Any) -> str | None:
