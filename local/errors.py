@@ -94,6 +94,13 @@ class CloudError(Exception):
         return json.dumps(self.rest_error()).encode()
 
 
+def unimplemented(what: str) -> CloudError:
+    """The error for a method or a setting that Google has and the local cloud has not, in Google's words."""
+    return CloudError(
+        Status.UNIMPLEMENTED, f"Operation is not implemented, or supported, or enabled: {what} (local cloud)."
+    )
+
+
 def status_of_http(code: int) -> Status:
     """The canonical status of an HTTP code: the first that has it, UNKNOWN when none has."""
     return next((status for status, http_code in _HTTP_CODES.items() if http_code == code), Status.UNKNOWN)

@@ -1,13 +1,14 @@
 """`python -m local.pubsub --port N --data DIR`."""
 
 import argparse
+import asyncio
 import json
 import signal
+import sqlite3
 import sys
-import threading
 from pathlib import Path
 
-from local.pubsub.server import running
+from local.pubsub.lean import import_types_only
 
 
 def main() -> None:
@@ -16,13 +17,23 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
-    ended = threading.Event()
+    import_types_only()
+    try:
+        asyncio.run(_serve(arguments.data, arguments.port))
+    except (OSError, sqlite3.Error) as error:  # the port or the data folder is taken
+        sys.exit(f"pubsub: {error}")
+
+
+async def _serve(folder: Path, port: int) -> None:
+    from local.pubsub.server import serving  # after import_types_only
+
+    ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    with running(arguments.data, arguments.port) as server:
-        sys.stdout.write(json.dumps({"service": "pubsub", "port": server.port}) + "\n")
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with serving(folder, port) as bound:
+        sys.stdout.write(json.dumps({"service": "pubsub", "port": bound}) + "\n")
         sys.stdout.flush()
-        ended.wait()
+        await ended.wait()
 
 
 if __name__ == "__main__":

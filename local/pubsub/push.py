@@ -1,96 +1,135 @@
 """Pushes messages to endpoints as the service does: a wrapped POST, answered in time with a success or delivered again.
 
-One dispatcher waits for what is due, without polling; a pool of workers carries the requests. A worker whose request
-outlives the ack deadline finds its lease given to a newer attempt, and its late answer changes nothing.
+Each push subscription has a window of requests in flight. An endpoint that cannot be reached shrinks it to one and
+makes it pause, longer each time, so that a function that is starting again is not hammered; the first answer opens it
+again.
+
+Not offered: unwrapped pushes, and strict ordering (messages are sent in the order of publishing, but a later one does
+not wait for an earlier one that is tried again).
 """
 
+import asyncio
 import base64
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import urllib3
+from local.pubsub.broker import Broker
+from local.pubsub.http_client import Headers, HttpClient, Place, place_of
+from local.pubsub.oidc import Signer
+from local.pubsub.subscription import Delivery, Subscription
 
-from local.errors import CloudError
-from local.pubsub.state import Delivery, State
-
+MAX_IN_FLIGHT = 16  # per subscription
 _ACKNOWLEDGING = frozenset({102, 200, 201, 202, 204})
-_WORKERS = 48
-MAX_IN_FLIGHT = 16  # per subscription, so that one slow function does not hold every worker
+_HEADERS = (
+    ("Accept", "application/json"),
+    ("User-Agent", "APIs-Google; (+https://developers.google.com/webmasters/APIs-Google.html)"),
+    ("Content-Type", "application/json"),
+)
+_PAUSE_SECONDS = (0.05, 2.0)  # after the first failure to reach an endpoint, and at most
 
 
 class Pusher:
-    """Delivers everything that push subscriptions have due, until stopped."""
+    """Delivers everything that push subscriptions have ready, until closed."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._http = urllib3.PoolManager(num_pools=64, maxsize=MAX_IN_FLIGHT, retries=False)
-        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="push")
-        self._in_flight: dict[str, int] = {}
-        self._stopped = False
-        self._thread = threading.Thread(target=self._dispatch, name="push-dispatch", daemon=True)
+    def __init__(self, broker: Broker, signer: Signer) -> None:
+        self._client = HttpClient()
+        self._signer = signer
+        self._tasks: set[asyncio.Task[None]] = set()
+        broker.attend(self._attend)
 
-    def start(self) -> None:
-        self._thread.start()
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._client.close()
 
-    def stop(self) -> None:
-        with self._state.changed:
-            self._stopped = True
-            self._state.changed.notify_all()
-        self._thread.join()
-        self._workers.shutdown(wait=False, cancel_futures=True)
+    def _attend(self, subscription: Subscription) -> None:
+        feed = _Feed(subscription, self._client, self._signer, self._tasks)
+        subscription.watch(feed.pump)
+        feed.pump()
 
-    def _dispatch(self) -> None:
-        with self._state.changed:
-            while not self._stopped:
-                wait_seconds = min((self._hand_out(each) for each in self._pushed()), default=60.0)
-                if wait_seconds > 0:
-                    self._state.changed.wait(wait_seconds)
 
-    def _pushed(self) -> list[Any]:
-        return [each for each in self._state.subscriptions() if each.push_config.push_endpoint]
+class _Feed:
+    """The pushes of one subscription; idle as long as it has no endpoint."""
 
-    def _hand_out(self, subscription: Any) -> float:
-        """Hands what is due to the workers; answers the seconds until something may be due next."""
-        name = subscription.name
-        free = MAX_IN_FLIGHT - self._in_flight.get(name, 0)
-        if free <= 0:
-            return 60.0  # a worker that ends wakes the dispatcher
-        for delivery in self._state.lease(name, free):
-            self._in_flight[name] = self._in_flight.get(name, 0) + 1
-            self._workers.submit(self._carry, subscription, delivery)
-        return self._state.next_due_seconds(name)
+    def __init__(
+        self, subscription: Subscription, client: HttpClient, signer: Signer, tasks: set[asyncio.Task[None]]
+    ) -> None:
+        self._subscription = subscription
+        self._client = client
+        self._signer = signer
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._url = ""
+        self._place: Place | None = None
+        self._in_flight = 0
+        self._failures = 0
+        self._paused = False
 
-    def _carry(self, subscription: Any, delivery: Delivery) -> None:
-        acknowledged = self._post(subscription, delivery)
-        with self._state.changed:
-            self._in_flight[subscription.name] -= 1
-            try:
-                if acknowledged:
-                    self._state.acknowledge([delivery.ack_id])
-                else:
-                    self._state.extend([delivery.ack_id], 0)
-            except CloudError:
-                pass  # the subscription was deleted meanwhile, and its messages with it
-            self._state.changed.notify_all()
+    def pump(self) -> None:
+        """Sends what is ready, as far as the window is open."""
+        place = self._current_place()
+        window = 1 if self._failures else MAX_IN_FLIGHT
+        if place is None or self._paused or self._in_flight >= window:
+            return
+        for delivery in self._subscription.lease(window - self._in_flight):
+            self._in_flight += 1
+            task = self._loop.create_task(self._carry(place, delivery))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    def _post(self, subscription: Any, delivery: Delivery) -> bool:
+    async def _carry(self, place: Place, delivery: Delivery) -> None:
+        config = self._subscription.config
+        body = json.dumps(wrapped(config, delivery)).encode()
         try:
-            answer = self._http.request(
-                "POST",
-                subscription.push_config.push_endpoint,
-                body=json.dumps(wrapped(subscription, delivery)).encode(),
-                headers={"Content-Type": "application/json", "User-Agent": "APIs-Google"},
-                timeout=urllib3.Timeout(total=subscription.ack_deadline_seconds),
-            )
-        except urllib3.exceptions.HTTPError:
-            return False
-        return answer.status in _ACKNOWLEDGING
+            async with asyncio.timeout(config.ack_deadline_seconds):
+                status = await self._client.post(place, self._headers(config.push_config), body)
+        except TimeoutError:
+            status = 0
+        except (OSError, ValueError):  # a ValueError is a host name that no resolver takes
+            status = 0
+            self._pause()
+        else:
+            self._failures = 0
+        self._in_flight -= 1
+        self._settle(delivery, acknowledged=status in _ACKNOWLEDGING)
+        self.pump()
+
+    def _headers(self, push: Any) -> Headers:
+        if not push.oidc_token.service_account_email:
+            return _HEADERS
+        token = self._signer.token(
+            push.oidc_token.service_account_email, push.oidc_token.audience or push.push_endpoint
+        )
+        return (*_HEADERS, ("Authorization", f"Bearer {token}"))
+
+    def _settle(self, delivery: Delivery, *, acknowledged: bool) -> None:
+        if acknowledged:
+            self._subscription.acknowledge([delivery.ack_id])
+        else:
+            self._subscription.modify([delivery.ack_id], 0)
+
+    def _pause(self) -> None:
+        if self._paused:
+            return
+        first, most = _PAUSE_SECONDS
+        self._failures += 1
+        self._paused = True
+        self._loop.call_later(min(most, first * 2.0 ** min(self._failures - 1, 16)), self._resume)
+
+    def _resume(self) -> None:
+        self._paused = False
+        self.pump()
+
+    def _current_place(self) -> Place | None:
+        url = self._subscription.config.push_config.push_endpoint
+        if url != self._url:
+            self._url, self._failures = url, 0
+            self._place = place_of(url) if url else None
+        return self._place
 
 
-def wrapped(subscription: Any, delivery: Delivery) -> dict[str, Any]:
-    """The body of a push request; the delivery attempt is told only where there is a dead-letter policy."""
+def wrapped(config: Any, delivery: Delivery) -> dict[str, Any]:
+    """The body of a push request; `data` is there even when empty, for functions-framework refuses it without."""
     message = delivery.message
     published = message.publish_time.ToJsonString()
     body: dict[str, Any] = {
@@ -103,7 +142,7 @@ def wrapped(subscription: Any, delivery: Delivery) -> dict[str, Any]:
     }
     if message.ordering_key:
         body["orderingKey"] = message.ordering_key
-    push: dict[str, Any] = {"message": body, "subscription": subscription.name}
-    if subscription.dead_letter_policy.dead_letter_topic:
+    push: dict[str, Any] = {"message": body, "subscription": config.name}
+    if config.dead_letter_policy.dead_letter_topic:
         push["deliveryAttempt"] = delivery.attempt
     return push

@@ -1,177 +1,156 @@
-"""The gRPC wire of Pub/Sub: Google's own messages in and out, every method that Serin uses and no other."""
+"""What every method does with a broker, whatever wire it came on: Google's request in, its answer or CloudError out."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.pubsub_v1 import types
 
-from local.errors import CloudError
-from local.pubsub.state import Delivery, State
+from local.errors import CloudError, Status
+from local.pubsub.broker import Broker
+from local.pubsub.limits import MAX_MESSAGES, MAX_PAGE, check_range, invalid
+from local.pubsub.streaming import received, refuse_push
+from local.pubsub.subscription import Delivery, Subscription
 
-_MOST_AT_ONCE = 1000
-_PULL_WAIT_SECONDS = 2.0
-Method = Callable[[Any, Any], Any]
-
-
-def handlers(state: State) -> list[grpc.GenericRpcHandler]:
-    """The two services, to be added to a gRPC server; what they do not have gRPC itself answers as unimplemented."""
-    publisher = {
-        "CreateTopic": _unary(types.Topic, lambda request, _: state.create_topic(request)),
-        "GetTopic": _unary(types.GetTopicRequest, lambda request, _: state.topic(request.topic)),
-        "ListTopics": _unary(types.ListTopicsRequest, lambda request, _: _topics(state, request)),
-        "UpdateTopic": _unary(
-            types.UpdateTopicRequest, lambda request, _: state.update_topic(request.topic, request.update_mask.paths)
-        ),
-        "DeleteTopic": _silent(types.DeleteTopicRequest, lambda request: state.delete_topic(request.topic)),
-        "Publish": _unary(types.PublishRequest, lambda request, _: _published(state, request)),
-        "ListTopicSubscriptions": _unary(
-            types.ListTopicSubscriptionsRequest, lambda request, _: _of_topic(state, request)
-        ),
-    }
-    subscriber = {
-        "CreateSubscription": _unary(types.Subscription, lambda request, _: state.create_subscription(request)),
-        "GetSubscription": _unary(
-            types.GetSubscriptionRequest, lambda request, _: state.subscription(request.subscription)
-        ),
-        "ListSubscriptions": _unary(types.ListSubscriptionsRequest, lambda request, _: _subscriptions(state, request)),
-        "UpdateSubscription": _unary(
-            types.UpdateSubscriptionRequest,
-            lambda request, _: state.update_subscription(request.subscription, request.update_mask.paths),
-        ),
-        "DeleteSubscription": _silent(
-            types.DeleteSubscriptionRequest, lambda request: state.delete_subscription(request.subscription)
-        ),
-        "ModifyPushConfig": _silent(types.ModifyPushConfigRequest, lambda request: _push_config(state, request)),
-        "Pull": _unary(types.PullRequest, lambda request, context: _pulled(state, request, context)),
-        "Acknowledge": _silent(types.AcknowledgeRequest, lambda request: state.acknowledge(request.ack_ids)),
-        "ModifyAckDeadline": _silent(
-            types.ModifyAckDeadlineRequest,
-            lambda request: state.extend(request.ack_ids, request.ack_deadline_seconds),
-        ),
-        "StreamingPull": grpc.stream_stream_rpc_method_handler(
-            lambda requests, context: _streamed(state, requests, context),
-            request_deserializer=types.StreamingPullRequest.pb().FromString,
-            response_serializer=_bytes,
-        ),
-    }
-    return [
-        grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", publisher),
-        grpc.method_handlers_generic_handler("google.pubsub.v1.Subscriber", subscriber),
-    ]
+_PULL_WAIT_SECONDS = 2.0  # Google waits "a bounded time"; a puller that finds nothing asks again
+_MOST = 2**31
 
 
-def _unary(request: Any, method: Method) -> grpc.RpcMethodHandler:
-    def answered(message: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            return method(message, context)
-        except CloudError as error:
-            context.abort(error.grpc_code, error.message)
+@dataclass(frozen=True)
+class Method:
+    """One method: the type of its request, and what it does; an answer that can be awaited comes later."""
 
-    return grpc.unary_unary_rpc_method_handler(
-        answered, request_deserializer=request.pb().FromString, response_serializer=_bytes
-    )
+    request: Any
+    act: Callable[[Broker, Any], Any]
 
 
-def _bytes(message: Any) -> bytes:
-    return message.SerializeToString()  # type: ignore[no-any-return]
+async def call(broker: Broker, name: str, request: Any) -> Any:
+    """Answers a method of METHODS once everything that it has done is kept; raises CloudError, and nothing else."""
+    try:
+        answer = METHODS[name].act(broker, request)
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        await broker.kept()
+    except CloudError:
+        raise
+    except Exception as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        raise CloudError(Status.INTERNAL, "An internal error has occurred.") from error
+    return Empty() if answer is None else answer
 
 
-def _silent(request: Any, act: Callable[[Any], None]) -> grpc.RpcMethodHandler:
-    """A method whose answer says only that it was done."""
-
-    def done(message: Any, _context: Any) -> Any:
-        act(message)
-        return Empty()
-
-    return _unary(request, done)
+# Publisher
 
 
-def _topics(state: State, request: Any) -> Any:
-    return types.ListTopicsResponse.pb()(topics=state.topics(request.project))
+def _publish(broker: Broker, request: Any) -> Any:
+    return types.PublishResponse.pb()(message_ids=broker.publish(request))
 
 
-def _subscriptions(state: State, request: Any) -> Any:
-    return types.ListSubscriptionsResponse.pb()(subscriptions=state.subscriptions(project=request.project))
+def _list_topics(broker: Broker, request: Any) -> Any:
+    topics, token = _page(broker.topics(request.project), request, lambda topic: str(topic.name))
+    return types.ListTopicsResponse.pb()(topics=topics, next_page_token=token)
 
 
-def _of_topic(state: State, request: Any) -> Any:
-    state.topic(request.topic)
-    names = [each.name for each in state.subscriptions(topic=request.topic)]
-    return types.ListTopicSubscriptionsResponse.pb()(subscriptions=names)
+def _list_subscriptions_of(broker: Broker, request: Any) -> Any:
+    names, token = _page(broker.subscriptions_of(request.topic), request, str)
+    return types.ListTopicSubscriptionsResponse.pb()(subscriptions=names, next_page_token=token)
 
 
-def _published(state: State, request: Any) -> Any:
-    return types.PublishResponse.pb()(message_ids=state.publish(request.topic, request.messages))
+# Subscriber
 
 
-def _push_config(state: State, request: Any) -> None:
+def _list_subscriptions(broker: Broker, request: Any) -> Any:
+    found, token = _page(broker.subscriptions(request.project), request, lambda config: str(config.name))
+    return types.ListSubscriptionsResponse.pb()(subscriptions=found, next_page_token=token)
+
+
+def _modify_push_config(broker: Broker, request: Any) -> None:
     wanted = types.Subscription.pb()(name=request.subscription, push_config=request.push_config)
-    state.update_subscription(wanted, ["push_config"])
+    broker.update_subscription(wanted, FieldMask(paths=["push_config"]))
 
 
-def _pulled(state: State, request: Any, context: grpc.ServicerContext) -> Any:
-    """What is due now, or the first that comes within a short while."""
-    end = time.monotonic() + (0 if request.return_immediately else _PULL_WAIT_SECONDS)
-    with state.changed:
-        while True:
-            found = state.lease(request.subscription, request.max_messages or 1)
-            left = min(end - time.monotonic(), context.time_remaining() or _PULL_WAIT_SECONDS)
-            if found or left <= 0:
-                return types.PullResponse.pb()(received_messages=[_received(state, each) for each in found])
-            state.changed.wait(min(left, state.next_due_seconds(request.subscription)))
+def _acknowledge(broker: Broker, request: Any) -> None:
+    _with_ack_ids(broker, request).acknowledge(request.ack_ids)
 
 
-def _received(state: State, delivery: Delivery) -> Any:
-    told = bool(state.subscription(delivery.subscription).dead_letter_policy.dead_letter_topic)
-    return types.ReceivedMessage.pb()(
-        ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt if told else 0
-    )
+def _modify_ack_deadline(broker: Broker, request: Any) -> None:
+    _with_ack_ids(broker, request).modify(request.ack_ids, request.ack_deadline_seconds)
 
 
-def _streamed(state: State, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-    """Sends what is due until the client leaves; never more at once than the client's flow control allows."""
-    first = next(requests)
-    name, most = first.subscription, first.max_outstanding_messages or _MOST_AT_ONCE
+def _with_ack_ids(broker: Broker, request: Any) -> Subscription:
+    subscription = broker.subscription(request.subscription)
+    if not request.ack_ids:
+        raise invalid("No ack ids specified.")
+    return subscription
+
+
+async def _pull(broker: Broker, request: Any) -> Any:
+    """What is ready now, or the first that comes within a short while."""
+    subscription = broker.subscription(request.subscription)
+    refuse_push(subscription.config)
+    check_range("max_messages", request.max_messages, 1, _MOST)
+    most = min(request.max_messages, MAX_MESSAGES)
+    deliveries = subscription.lease(most)
+    if not deliveries and not request.return_immediately:
+        deliveries = await _first(subscription, most)
+    tells = subscription.tells_attempts
+    return types.PullResponse.pb()(received_messages=[received(each, tells) for each in deliveries])
+
+
+async def _first(subscription: Subscription, most: int) -> list[Delivery]:
+    changed = asyncio.Event()
+    unwatch = subscription.watch(changed.set)
     try:
-        state.subscription(name)
-    except CloudError as error:
-        context.abort(error.grpc_code, error.message)
-    out: set[str] = set()
-    reader = threading.Thread(target=_read_acks, args=(state, requests, out), daemon=True)
-    reader.start()
-    context.add_callback(lambda: _wake(state))
-    while context.is_active():
-        with state.changed:
-            try:
-                found = state.lease(name, max(0, most - len(out)))
-            except CloudError as error:
-                context.abort(error.grpc_code, error.message)
-            out |= {each.ack_id for each in found}
-            if not found:
-                state.changed.wait(min(state.next_due_seconds(name), 60.0) if len(out) < most else 60.0)
-                continue
-        received = [_received(state, each) for each in found]
-        yield types.StreamingPullResponse.pb()(received_messages=received)
+        async with asyncio.timeout(_PULL_WAIT_SECONDS):
+            while True:
+                await changed.wait()
+                changed.clear()
+                if deliveries := subscription.lease(most):
+                    return deliveries
+    except TimeoutError:
+        return []
+    finally:
+        unwatch()
 
 
-def _read_acks(state: State, requests: Iterator[Any], out: set[str]) -> None:
-    try:
-        for request in requests:
-            state.acknowledge(request.ack_ids)
-            for ack_id, seconds in zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=False):
-                state.extend([ack_id], seconds)
-                if not seconds:
-                    out.discard(ack_id)
-            out.difference_update(request.ack_ids)
-            _wake(state)
-    except grpc.RpcError:
-        return  # the client has left
+def _page(found: Sequence[Any], request: Any, name: Callable[[Any], str]) -> tuple[list[Any], str]:
+    """One page of a sorted list; its token is the last name on it."""
+    check_range("page_size", request.page_size, 0, _MOST)
+    size = min(request.page_size or MAX_PAGE, MAX_PAGE)
+    left = [each for each in found if name(each) > request.page_token]
+    return left[:size], name(left[size - 1]) if len(left) > size else ""
 
 
-def _wake(state: State) -> None:
-    with state.changed:
-        state.changed.notify_all()
+METHODS: Mapping[str, Method] = {
+    "Publisher/CreateTopic": Method(types.Topic, Broker.create_topic),
+    "Publisher/GetTopic": Method(types.GetTopicRequest, lambda broker, request: broker.topic(request.topic)),
+    "Publisher/ListTopics": Method(types.ListTopicsRequest, _list_topics),
+    "Publisher/UpdateTopic": Method(
+        types.UpdateTopicRequest, lambda broker, request: broker.update_topic(request.topic, request.update_mask)
+    ),
+    "Publisher/DeleteTopic": Method(
+        types.DeleteTopicRequest, lambda broker, request: broker.delete_topic(request.topic)
+    ),
+    "Publisher/Publish": Method(types.PublishRequest, _publish),
+    "Publisher/ListTopicSubscriptions": Method(types.ListTopicSubscriptionsRequest, _list_subscriptions_of),
+    "Subscriber/CreateSubscription": Method(types.Subscription, Broker.create_subscription),
+    "Subscriber/GetSubscription": Method(
+        types.GetSubscriptionRequest, lambda broker, request: broker.subscription(request.subscription).config
+    ),
+    "Subscriber/ListSubscriptions": Method(types.ListSubscriptionsRequest, _list_subscriptions),
+    "Subscriber/UpdateSubscription": Method(
+        types.UpdateSubscriptionRequest,
+        lambda broker, request: broker.update_subscription(request.subscription, request.update_mask),
+    ),
+    "Subscriber/DeleteSubscription": Method(
+        types.DeleteSubscriptionRequest, lambda broker, request: broker.delete_subscription(request.subscription)
+    ),
+    "Subscriber/ModifyPushConfig": Method(types.ModifyPushConfigRequest, _modify_push_config),
+    "Subscriber/Acknowledge": Method(types.AcknowledgeRequest, _acknowledge),
+    "Subscriber/ModifyAckDeadline": Method(types.ModifyAckDeadlineRequest, _modify_ack_deadline),
+    "Subscriber/Pull": Method(types.PullRequest, _pull),
+}
