@@ -1,10 +1,16 @@
-"""Vertex AI on one machine: jobs and serving containers are processes, everything else is a document.
+"""Vertex AI on one machine, as far as Serin uses it: jobs and serving containers are processes, the rest is documents.
 
-wire       app (REST in, answers out)
-state      documents (SQLite), jobs, registry, endpoints, operations
-processes  containers (what an image's name stands for, and its environment)
+wire        app → predictions (REST in, answers out), fields, filters
+state       job_runs (rules: jobs), registry, endpoints (rules: traffic), operations; documents (SQLite)
+processes   containers (what an image's name stands for, and its environment), serving
+out         http_client, artefacts (copied at upload)
+open        switches (what Google's documents do not say)
+
+Beyond Google's API there is one address: GET /local/logs/customJobs/ID?offset=BYTES answers a job's output as text.
 """
 
+from local.vertex.containers import Image
 from local.vertex.server import Server, running
+from local.vertex.switches import Switches
 
-__all__ = ["Server", "running"]
+__all__ = ["Image", "Server", "Switches", "running"]

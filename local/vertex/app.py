@@ -1,179 +1,204 @@
 """The REST wire of Vertex AI: paths in, documents out; everything that is not here is answered as unimplemented."""
 
+import base64
 import json
+import logging
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-import httpx
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from local.errors import CloudError, Status, status_of_http
+from local.errors import CloudError, Status
+from local.vertex import fields
 from local.vertex.documents import Document
 from local.vertex.endpoints import Endpoints
-from local.vertex.jobs import Jobs
+from local.vertex.job_runs import Jobs
 from local.vertex.operations import Operations
-from local.vertex.registry import Registry, public
+from local.vertex.predictions import MAX_REQUEST_BYTES, Predictions, decoded
+from local.vertex.registry import Registry
 
-MAX_PREDICT_BYTES = 1_500_000
-_PREDICT_SECONDS = 60.0
-_PARENT = r"projects/[^/]+/locations/[^/]+"
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-Call = Callable[[re.Match[str], Document, Mapping[str, str]], Any]
+MAX_BODY_BYTES = 10_000_000
+_MAX_LOG_BYTES = 1_000_000  # of one answer; the reader asks again from where it stands
+_PAGE_SIZE = 100
+_PARENT = r"projects/[^/:]+/locations/[^/:]+"
+_PREDICT = re.compile(rf"/v1/({_PARENT}/endpoints/[^/:]+):(predict|rawPredict)")
+_VERSION = re.compile(r"/(?:v1|ui)/(.+)")
+_LOG = re.compile(r"/local/logs/customJobs/([0-9]+)")
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
+_INTERNAL = CloudError(Status.INTERNAL, "Internal error encountered.")
+Query = Mapping[str, str]
+Call = Callable[[re.Match[str], Document, Query], Document]
+_log = logging.getLogger(__name__)
 
 
-class Wire:
-    """Answers every request of the REST API."""
+class App:
+    """An ASGI application; every refusal is in Google's form."""
 
     def __init__(self, jobs: Jobs, registry: Registry, endpoints: Endpoints, operations: Operations) -> None:
         self._jobs = jobs
-        self._endpoints = endpoints
-        self._http = httpx.AsyncClient(timeout=_PREDICT_SECONDS, limits=httpx.Limits(max_keepalive_connections=64))
-        self._calls = [
-            (method, re.compile(path), call) for method, path, call in _calls(jobs, registry, endpoints, operations)
-        ]
+        self._predictions = Predictions(endpoints)
+        calls = [*_job_calls(jobs), *_model_calls(registry), *_endpoint_calls(endpoints), *_operation_calls(operations)]
+        self._calls = [(method, re.compile(path), call) for method, path, call in calls]
 
-    @asynccontextmanager
-    async def _open(self, _app: Starlette) -> AsyncIterator[None]:
-        """The connections to the containers end with the application."""
-        yield
-        await self._http.aclose()
-
-    def app(self) -> Starlette:
-        every = ["GET", "POST", "PATCH", "PUT", "DELETE"]
-        return Starlette(
-            routes=[
-                Route("/local/logs/customJobs/{number}", self._log, methods=["GET"]),
-                Route("/{path:path}", self._any, methods=every),
-            ],
-            lifespan=self._open,
-        )
-
-    async def _any(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
         try:
-            if not request.headers.get("host", "").startswith(_LOOPBACK):
-                raise CloudError(Status.PERMISSION_DENIED, "Only requests to this machine are answered.")
-            path = re.sub("^(v1|v1beta1|ui)/", "", request.path_params["path"])
-            body = await request.body()
-            predicted = re.fullmatch(rf"({_PARENT}/endpoints/[^/:]+):(predict|rawPredict)", path)
-            if predicted and request.method == "POST":
-                return await self._predict(predicted[1], predicted[2], body)
-            answer = await run_in_threadpool(self._answer, request.method, path, body, dict(request.query_params))
-            return Response(json.dumps(answer), media_type="application/json")
+            response = await self._answered(Request(scope, receive))
+        except ClientDisconnect:
+            return
         except CloudError as error:
-            return Response(error.rest_body(), error.http_code, media_type="application/json")
+            response = _refusal(error)
+        except Exception:
+            _log.exception("a request failed")
+            response = _refusal(_INTERNAL)
+        await response(scope, receive, send)
 
-    def _answer(self, method: str, path: str, body: bytes, query: Mapping[str, str]) -> Any:
-        for known, pattern, call in self._calls:
-            match = pattern.fullmatch(path)
-            if known == method and match:
-                return call(match, _json(body), query)
-        raise CloudError(Status.UNIMPLEMENTED, f"Method {method} {path} is not part of the local Vertex AI.")
+    async def _answered(self, request: Request) -> Response:
+        if not _LOOPBACK.fullmatch(request.headers.get("host", "")):
+            raise CloudError(Status.PERMISSION_DENIED, "Only requests to this machine's loopback address are answered.")
+        method, path = request.method, request.scope["path"]
+        if method == "POST" and (match := _PREDICT.fullmatch(path)):
+            return await self._predicted(request, match[1], match[2])
+        if method == "GET" and (match := _LOG.fullmatch(path)):
+            return self._logged(match[1], request.query_params)
+        body = await _body(request, MAX_BODY_BYTES)
+        return _json(self._called(method, path, body, request.query_params))
 
-    async def _predict(self, endpoint: str, kind: str, body: bytes) -> Response:
-        if len(body) > MAX_PREDICT_BYTES:
-            raise CloudError(Status.INVALID_ARGUMENT, f"The request is larger than {MAX_PREDICT_BYTES} bytes.")
-        deployed, address = self._endpoints.routed(endpoint)
-        try:
-            answer = await self._http.post(address, content=body, headers={"Content-Type": "application/json"})
-        except httpx.HTTPError as error:
-            raise CloudError(Status.UNAVAILABLE, "The deployed model does not answer.") from error
-        told = {
-            "deployedModelId": deployed["id"],
-            "model": deployed["model"],
-            "modelVersionId": deployed["modelVersionId"],
-        }
-        if kind == "rawPredict":
-            headers = {"X-Vertex-AI-Deployed-Model-Id": deployed["id"]}
-            return Response(answer.content, answer.status_code, headers, answer.headers.get("content-type"))
-        if answer.status_code != 200:
-            raise CloudError(status_of_http(answer.status_code), answer.text[:4000], http_code=answer.status_code)
-        # The container's JSON object is passed on unread, with our fields put in before its end.
-        content = answer.content.rstrip()[:-1] + b"," + json.dumps(told).encode()[1:]
-        return Response(content, media_type="application/json")
+    def _called(self, method: str, path: str, body: bytes, query: Query) -> Document:
+        versioned = _VERSION.fullmatch(path)
+        for known, pattern, call in self._calls if versioned else ():
+            if known == method and versioned and (match := pattern.fullmatch(versioned[1])):
+                return call(match, decoded(body), query)
+        raise CloudError(Status.UNIMPLEMENTED, f"{method} {path[:300]} is not part of the local Vertex AI.")
 
-    async def _log(self, request: Request) -> Response:
-        path = self._jobs.log(re.sub("[^0-9]", "", request.path_params["number"]))
-        if not path.exists():
-            return PlainTextResponse("", 404)
-        with path.open("rb") as log:
-            log.seek(int(request.query_params.get("offset", "0")))
-            return PlainTextResponse(log.read().decode(errors="replace"))
+    async def _predicted(self, request: Request, endpoint: str, kind: str) -> Response:
+        body = await _body(request, MAX_REQUEST_BYTES)
+        if kind == "predict":
+            return await self._predictions.predict(endpoint, body)
+        wrapped = _unwrapped(body)
+        if wrapped is None:
+            content_type = request.headers.get("content-type", "application/json")
+            return await self._predictions.raw_predict(endpoint, body, content_type)
+        answer = await self._predictions.raw_predict(endpoint, *wrapped)
+        data = base64.b64encode(answer.body).decode()
+        told = {name: value for name, value in answer.headers.items() if name.startswith("x-vertex-ai-")}
+        return _json({"contentType": answer.headers["content-type"], "data": data}, told)
 
-
-def _calls(jobs: Jobs, registry: Registry, endpoints: Endpoints, operations: Operations) -> list[tuple[str, str, Call]]:
-    return [*_job_calls(jobs), *_model_calls(registry, endpoints), *_endpoint_calls(endpoints), *_others(operations)]
+    def _logged(self, number: str, query: Query) -> Response:
+        """A part of a job's output from `offset` bytes on; on Google Cloud this is Cloud Logging's to answer."""
+        path = self._jobs.log_of_number(number)
+        if path is None:
+            raise CloudError(Status.NOT_FOUND, f"The CustomJob {number} does not exist.")
+        offset = query.get("offset", "0")
+        if not offset.isdecimal() or len(offset) > 15:
+            raise CloudError(Status.INVALID_ARGUMENT, f"Invalid offset: {offset[:100]}")
+        return PlainTextResponse(_whole_characters(path, int(offset)))
 
 
 def _job_calls(jobs: Jobs) -> list[tuple[str, str, Call]]:
     job = f"({_PARENT}/customJobs/[^/:]+)"
 
-    def cancelled(match: re.Match[str], _body: Document, _query: Mapping[str, str]) -> Document:
+    def cancelled(match: re.Match[str], _body: Document, _query: Query) -> Document:
         jobs.cancel(match[1])
         return {}
 
     return [
         ("POST", f"({_PARENT})/customJobs", lambda m, body, _: jobs.create(m[1], body)),
-        ("GET", f"({_PARENT})/customJobs", lambda m, _, q: {"customJobs": jobs.every(m[1], q.get("filter", ""))}),
+        ("GET", f"({_PARENT})/customJobs", lambda m, _, query: _page("customJobs", jobs.every(m[1], query), query)),
         ("GET", job, lambda m, _, __: jobs.get(m[1])),
         ("POST", f"{job}:cancel", cancelled),
     ]
 
 
-def _model_calls(registry: Registry, endpoints: Endpoints) -> list[tuple[str, str, Call]]:
+def _model_calls(registry: Registry) -> list[tuple[str, str, Call]]:
     model = f"({_PARENT}/models/[^/:]+)"
-
-    def merged(match: re.Match[str], body: Document, _query: Mapping[str, str]) -> Document:
-        return public(registry.merge_aliases(match[1], body.get("versionAliases", [])))
-
-    def deleted(match: re.Match[str], _body: Document, _query: Mapping[str, str]) -> Document:
-        return registry.delete_version(match[1].split("/models/")[0], match[1], endpoints.uses(match[1]))
-
+    versions = f"{model}:listVersions"
     return [
         ("POST", f"({_PARENT})/models:upload", lambda m, body, _: registry.upload(m[1], body)),
-        ("GET", f"({_PARENT})/models", lambda m, _, __: {"models": [public(each) for each in registry.models(m[1])]}),
-        ("GET", model, lambda m, _, __: public(registry.get(m[1]))),
-        (
-            "GET",
-            f"{model}:listVersions",
-            lambda m, _, __: {"models": [public(each) for each in registry.versions(m[1])]},
-        ),
-        ("POST", f"{model}:mergeVersionAliases", merged),
-        ("DELETE", f"{model}:deleteVersion", deleted),
+        ("GET", f"({_PARENT})/models", lambda m, _, query: _page("models", registry.models(m[1], query), query)),
+        ("GET", model, lambda m, _, __: registry.get(m[1])),
+        ("DELETE", model, lambda m, _, __: registry.delete(m[1])),
+        ("GET", versions, lambda m, _, query: _page("models", registry.versions(m[1], query), query)),
+        ("POST", f"{model}:mergeVersionAliases", lambda m, body, _: registry.merge_aliases(m[1], body)),
+        ("DELETE", f"{model}:deleteVersion", lambda m, _, __: registry.delete_version(m[1])),
     ]
 
 
 def _endpoint_calls(endpoints: Endpoints) -> list[tuple[str, str, Call]]:
     endpoint = f"({_PARENT}/endpoints/[^/:]+)"
+    every = f"({_PARENT})/endpoints"
     return [
-        ("POST", f"({_PARENT})/endpoints", lambda m, body, q: endpoints.create(m[1], q.get("endpointId", ""), body)),
-        ("GET", f"({_PARENT})/endpoints", lambda m, _, __: {"endpoints": endpoints.every(m[1])}),
+        ("POST", every, lambda m, body, query: endpoints.create(m[1], query.get("endpointId", ""), body)),
+        ("GET", every, lambda m, _, query: _page("endpoints", endpoints.every(m[1], query), query)),
         ("GET", endpoint, lambda m, _, __: endpoints.get(m[1])),
-        ("PATCH", endpoint, lambda m, body, q: endpoints.patch(m[1], body, q.get("updateMask", ""))),
-        ("DELETE", endpoint, lambda m, _, __: endpoints.delete(m[1].split("/endpoints/")[0], m[1])),
+        ("PATCH", endpoint, lambda m, body, query: endpoints.patch(m[1], body, query)),
+        ("DELETE", endpoint, lambda m, _, __: endpoints.delete(m[1])),
         ("POST", f"{endpoint}:deployModel", lambda m, body, _: endpoints.deploy(m[1], body)),
         ("POST", f"{endpoint}:undeployModel", lambda m, body, _: endpoints.undeploy(m[1], body)),
     ]
 
 
-def _others(operations: Operations) -> list[tuple[str, str, Call]]:
-    nested = f"({_PARENT})/(?:models|endpoints)/[^/:]+/(operations/[^/:]+)"
+def _operation_calls(operations: Operations) -> list[tuple[str, str, Call]]:
+    owner = f"({_PARENT}(?:/(?:models|endpoints)/[^/:]+)?)"
     return [
-        ("GET", f"({_PARENT}/operations/[^/:]+)", lambda m, _, __: operations.get(m[1])),
-        ("GET", nested, lambda m, _, __: operations.get(f"{m[1]}/{m[2]}")),
+        ("GET", f"{owner}/operations/([0-9]+)", lambda m, _, __: operations.get(m[2])),
+        ("GET", f"{owner}/operations", lambda m, _, query: _page("operations", operations.below(m[1]), query)),
     ]
 
 
-def _json(body: bytes) -> Document:
-    try:
-        found = json.loads(body) if body else {}
-    except ValueError as error:
-        raise CloudError(Status.INVALID_ARGUMENT, "Invalid JSON payload received.") from error
-    if not isinstance(found, dict):
-        raise CloudError(Status.INVALID_ARGUMENT, "Invalid JSON payload received: not an object.")
-    return found
+def _page(kind: str, documents: list[Document], query: Query) -> Document:
+    """One page of a list; a token is the name (and version) of the last document before."""
+    size, token = query.get("pageSize") or str(_PAGE_SIZE), query.get("pageToken", "")
+    if not size.isdecimal() or len(size) > 9:
+        raise CloudError(Status.INVALID_ARGUMENT, f"Invalid page size: {size[:100]}")
+    names = [f"{each['name']}@{each.get('versionId', '')}" for each in documents]
+    if token and token not in names:
+        raise CloudError(Status.INVALID_ARGUMENT, "Invalid page token.")
+    begin = names.index(token) + 1 if token else 0
+    end = begin + (int(size) or _PAGE_SIZE)
+    page: Document = {kind: documents[begin:end]}
+    return {**page, "nextPageToken": names[end - 1]} if end < len(documents) else page
+
+
+async def _body(request: Request, max_bytes: int) -> bytes:
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > max_bytes:
+            told = f"Request payload size exceeds the limit: {max_bytes} bytes."
+            raise CloudError(Status.INVALID_ARGUMENT, told)
+    return bytes(received)
+
+
+def _unwrapped(body: bytes) -> tuple[bytes, str] | None:
+    """Body and content type of a RawPredictRequest message, which is how Google's Python client sends any body."""
+    if not body.startswith(b'{"httpBody"') and not body.startswith(b'{\n  "httpBody"'):
+        return None
+    http_body = fields.part(decoded(body), "httpBody")
+    data = base64.b64decode(fields.text(http_body, "data"))
+    return data, fields.text(http_body, "contentType") or "application/json"
+
+
+def _whole_characters(path: Path, offset: int) -> bytes:
+    if not path.exists():
+        return b""
+    with path.open("rb") as log:
+        log.seek(offset)
+        part = log.read(_MAX_LOG_BYTES)
+    # A character that is still being written, or cut by the limit, is left for the next answer.
+    for cut in range(1, min(4, len(part) + 1)):
+        if part[-cut] >= 0xC0:
+            return part[:-cut] if len(part[-cut:].decode(errors="ignore")) == 0 else part
+    return part
+
+
+def _refusal(error: CloudError) -> Response:
+    return Response(error.rest_body(), error.http_code, media_type="application/json")
+
+
+def _json(document: Document, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(json.dumps(document), headers=headers, media_type="application/json")

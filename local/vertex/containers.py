@@ -9,7 +9,7 @@ from typing import Any
 from local.errors import CloudError, Status
 from local.processes import Child, Processes
 
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "PYTHONDONTWRITEBYTECODE")
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "PYTHONDONTWRITEBYTECODE", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -26,31 +26,38 @@ class Image:
 
 @dataclass(frozen=True)
 class Containers:
-    """Starts containers with the addresses of the local cloud in their environment."""
+    """Starts containers with the addresses of the local cloud in their environment.
+
+    Their home is an empty folder, so that no credentials file of the person's own home is found.
+    """
 
     images: Mapping[str, Image]
     addresses: Mapping[str, str]
     processes: Processes
-    logs: Path
+    folder: Path
 
     def check(self, image: str) -> None:
-        """Raises INVALID_ARGUMENT when no folder stands for an image."""
+        """Raises INVALID_ARGUMENT when no command stands for an image."""
         if image not in self.images:
-            raise CloudError(Status.INVALID_ARGUMENT, f"Image {image} is not mapped to a command of this machine.")
+            known = ", ".join(sorted(self.images))
+            raise CloudError(
+                Status.INVALID_ARGUMENT, f"Image {image!r} is not mapped to a command of this machine; mapped: {known}."
+            )
 
     def start(self, image: str, arguments: Sequence[str], variables: Mapping[str, str], log: str) -> Child:
         """Starts an image's command; its output goes to the log of that name."""
         self.check(image)
         known = self.images[image]
+        home = self.folder / "home"
+        home.mkdir(parents=True, exist_ok=True)
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        return self.processes.start(
-            [*known.command, *arguments], {**inherited, **self.addresses, **variables}, self.log(log), known.cwd
-        )
+        # Unbuffered, so that a log can be followed; without a metadata server, for there is none on this machine.
+        fixed = {"HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_GCE_CHECK": "true"}
+        merged = {**inherited, **fixed, **self.addresses, **variables}
+        try:
+            return self.processes.start([*known.command, *arguments], merged, self.log(log), known.cwd)
+        except OSError as error:
+            raise CloudError(Status.FAILED_PRECONDITION, f"Image {image!r} cannot be started: {error}") from error
 
     def log(self, name: str) -> Path:
-        return self.logs / f"{name}.log"
-
-
-def variables_of(container: Mapping[str, Any]) -> dict[str, str]:
-    """The environment that a container specification asks for."""
-    return {each["name"]: each.get("value", "") for each in container.get("env", ())}
+        return self.folder / "logs" / f"{name}.log"

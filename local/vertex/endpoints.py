@@ -1,184 +1,219 @@
-"""Endpoints: deployed models and the traffic split, with the rules by which Vertex AI refuses."""
+"""Endpoints: deployed models and the traffic split. Whatever changes an endpoint changes its etag."""
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from local.errors import CloudError, Status
-from local.vertex.documents import Document, Documents
-from local.vertex.jobs import now
-from local.vertex.operations import Operations
+from local.vertex import fields, traffic
+from local.vertex.documents import Document, Documents, public, timestamp
+from local.vertex.filters import parsed
+from local.vertex.operations import EMPTY, Arguments, Operations, Work, message_type
 from local.vertex.registry import Registry
-from local.vertex.serving import Serving
+from local.vertex.serving import Replica, Serving
+from local.vertex.switches import Switches
 
-_ENDPOINT_ID = re.compile(r"[a-z][a-z0-9-]{0,62}|[1-9][0-9]{0,8}")
-_DEPLOYED_ID = re.compile(r"[1-9][0-9]{0,9}")
-_ALL = 100
-_NEW = "0"  # in a split: the model that is being deployed
+_ENDPOINT_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[1-9][0-9]{0,8}")
+_DEPLOYED_ID = re.compile(r"[0-9]{1,10}")
+_FILTER_FIELDS = frozenset({"displayName", "createTime", "updateTime"})
+_CHANGEABLE = ("trafficSplit", "displayName", "description", "labels")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One deployed model that gets traffic, and what its answers say about it."""
+
+    replica: Replica
+    told: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Route:
+    """An endpoint's split, ready to be drawn from."""
+
+    arms: Sequence[Arm]
+    cumulative_percents: Sequence[int]
 
 
 class Endpoints:
     """The endpoints of every project."""
 
-    def __init__(self, documents: Documents, operations: Operations, registry: Registry, serving: Serving) -> None:
+    def __init__(
+        self,
+        documents: Documents,
+        operations: Operations,
+        registry: Registry,
+        serving: Serving,
+        switches: Switches,
+        chance: random.Random,
+    ) -> None:
         self._documents = documents
         self._operations = operations
         self._registry = registry
         self._serving = serving
-        operations.register("create-endpoint", self._created, "Endpoint", "CreateEndpointOperationMetadata")
-        operations.register("deploy", self._deployed, "DeployModelResponse", "DeployModelOperationMetadata")
-        operations.register("undeploy", self._undeployed, "UndeployModelResponse", "UndeployModelOperationMetadata")
+        self._switches = switches
+        self._chance = chance
+        self._routes: dict[str, Route] = {}
+        operations.register("deploy", Work(self._deployed, "DeployModelResponse", "DeployModelOperationMetadata"))
+        operations.register(
+            "undeploy", Work(self._undeployed, "UndeployModelResponse", "UndeployModelOperationMetadata")
+        )
 
     def resume(self) -> None:
         """Has every deployed model served again."""
-        for endpoint in self._documents.every("endpoint"):
+        for endpoint in self._documents.all_of("Endpoint"):
             for deployed in endpoint["deployedModels"]:
-                version = self._registry.get(f"{deployed['model']}@{deployed['modelVersionId']}")
-                self._serving.restore(endpoint["name"], deployed["id"], version)
+                self._serving.keep(endpoint["name"], deployed["id"], self._version(deployed))
 
     def create(self, parent: str, identity: str, wanted: Document) -> Document:
-        identity = identity or str(self._documents.number())
-        name = f"{parent}/endpoints/{identity}"
-        if not _ENDPOINT_ID.fullmatch(identity):
+        if identity and not _ENDPOINT_ID.fullmatch(identity):
             raise CloudError(Status.INVALID_ARGUMENT, f"Invalid endpoint id: {identity}")
-        with self._documents.lock:
-            if self._documents.find("endpoint", name) is not None:
-                raise CloudError(Status.ALREADY_EXISTS, f"The Endpoint exists already: {name}")
-            document = {**wanted, "name": name, "deployedModels": [], "trafficSplit": {}, "createTime": now()}
-            self._documents.put("endpoint", name, {**document, "etag": self._etag()})
-        return self._operations.start(parent, "create-endpoint", {"endpoint": name})
+        fields.required_text(wanted, "displayName")
+        fields.labels(wanted)
+        name = f"{parent}/endpoints/{identity or self._documents.number()}"
+        if self._documents.find("Endpoint", name) is not None:
+            raise CloudError(Status.ALREADY_EXISTS, f"The Endpoint {name} already exists.")
+        given: Document = {key: wanted[key] for key in ("displayName", "description", "labels") if key in wanted}
+        made = {**given, "name": name, "deployedModels": [], "trafficSplit": {}, "createTime": timestamp()}
+        endpoint = self._saved(made)
+        response = {"@type": message_type("Endpoint"), **public(endpoint)}
+        return self._operations.done(name, "CreateEndpointOperationMetadata", response)
 
     def get(self, name: str) -> Document:
-        return self._documents.get("endpoint", name)
+        return public(self._documents.get("Endpoint", name))
 
-    def every(self, parent: str) -> list[Document]:
-        return [each for each in self._documents.every("endpoint") if each["name"].startswith(f"{parent}/")]
+    def every(self, parent: str, query: Mapping[str, str]) -> list[Document]:
+        """The endpoints that meet the filter, newest first."""
+        meets = parsed(query.get("filter", ""), _FILTER_FIELDS)
+        return [public(each) for each in reversed(self._documents.every("Endpoint", parent)) if meets(each)]
 
-    def delete(self, parent: str, name: str) -> Document:
-        if self.get(name)["deployedModels"]:
-            raise CloudError(Status.FAILED_PRECONDITION, "The endpoint has deployed models.")
-        self._documents.delete("endpoint", name)
-        return self._operations.start(parent, "nothing", {})
+    def delete(self, name: str) -> Document:
+        if self._unoccupied(name)["deployedModels"]:
+            raise CloudError(Status.FAILED_PRECONDITION, f"The Endpoint {name} has deployed models.")
+        self._documents.delete("Endpoint", name)
+        self._routes.pop(name, None)
+        return self._operations.done(name, "DeleteOperationMetadata", {"@type": EMPTY})
 
-    def patch(self, name: str, wanted: Mapping[str, Any], mask: str) -> Document:
-        """Changes the masked fields at once; an etag that is not the endpoint's is ABORTED."""
-        paths = [re.sub("_(.)", lambda match: match[1].upper(), path) for path in mask.split(",") if path]
-        if not paths or not set(paths) <= {"trafficSplit", "displayName", "labels", "description"}:
-            raise CloudError(Status.INVALID_ARGUMENT, f"Invalid update mask: {mask}")
+    def patch(self, name: str, wanted: Document, query: Mapping[str, str]) -> Document:
+        """Changes the masked fields at once; refused under an etag that is not the endpoint's."""
+        endpoint = self._documents.get("Endpoint", name)
+        paths = fields.mask(query)
+        if not paths or not set(paths) <= set(_CHANGEABLE):
+            raise CloudError(Status.INVALID_ARGUMENT, f"The update mask must name some of {', '.join(_CHANGEABLE)}.")
+        etag = fields.text(wanted, "etag")
+        if etag and etag != endpoint["etag"] and self._switches.honours_etags:
+            raise CloudError(self._switches.changed_endpoint, "The Endpoint has changed: its etag is another.")
+        return public(self._saved({**endpoint, **_changes(wanted, paths, _ids(endpoint))}))
 
-        def changed(endpoint: Document) -> None:
-            if wanted.get("etag") and wanted["etag"] != endpoint["etag"]:
-                raise CloudError(Status.ABORTED, "The endpoint has changed: its etag is another.")
-            if "trafficSplit" in paths:
-                split = {key: int(share) for key, share in (wanted.get("trafficSplit") or {}).items()}
-                _check_split(split, {each["id"] for each in endpoint["deployedModels"]})
-            endpoint |= {path: wanted.get(path) for path in paths if path != "trafficSplit"}
-            if "trafficSplit" in paths:
-                endpoint["trafficSplit"] = split
-            endpoint["etag"] = self._etag()
+    def deploy(self, name: str, request: Document) -> Document:
+        """Begins a deployment: the container is started, and enters the endpoint when it is healthy."""
+        endpoint = self._documents.get("Endpoint", name)
+        deployed = fields.part(request, "deployedModel")
+        identity = fields.text(deployed, "id") or str(self._documents.number())
+        if not _DEPLOYED_ID.fullmatch(identity) or identity == traffic.NEW:
+            raise CloudError(Status.INVALID_ARGUMENT, f"Invalid deployed model id: {identity}")
+        version = self._registry.version(fields.required_text(deployed, "model"))
+        if identity in _ids(endpoint):
+            status = self._switches.repeated_deployed_model
+            raise CloudError(status, f"The Endpoint has a DeployedModel with id {identity} already.")
+        split = traffic.checked(fields.split(request), {*_ids(endpoint), traffic.NEW})
+        self._unoccupied(name)
+        made = {**deployed, "id": identity, "model": version["name"], "modelVersionId": version["versionId"]}
+        arguments = {"endpoint": name, "deployed": made, "split": split}
+        return self._operations.begin(name, "deploy", arguments)
 
-        return self._documents.change("endpoint", name, changed)
+    def undeploy(self, name: str, request: Document) -> Document:
+        """Takes a deployed model out of the endpoint, then ends its container."""
+        endpoint = self._unoccupied(name)
+        identity = fields.required_text(request, "deployedModelId")
+        if identity not in _ids(endpoint):
+            raise CloudError(Status.NOT_FOUND, f"The Endpoint has no DeployedModel with id {identity}.")
+        standing, asked = endpoint["trafficSplit"], fields.split(request)
+        split = traffic.after_undeploy(standing, asked, identity, _ids(endpoint))
+        left = [each for each in endpoint["deployedModels"] if each["id"] != identity]
+        # The operation first: killed in between, the next start finds it and the model still deployed.
+        operation = self._operations.begin(name, "undeploy", {"endpoint": name, "id": identity, "split": split})
+        self._saved({**endpoint, "deployedModels": left, "trafficSplit": split})
+        return operation
 
-    def deploy(self, name: str, request: Mapping[str, Any]) -> Document:
-        deployed = dict(request.get("deployedModel") or {})
-        deployed["id"] = str(deployed.get("id") or self._documents.number())
-        split = {key: int(share) for key, share in (request.get("trafficSplit") or {}).items()}
-        if not _DEPLOYED_ID.fullmatch(deployed["id"]):
-            raise CloudError(Status.INVALID_ARGUMENT, f"Invalid deployed model id: {deployed['id']}")
-        version = self._registry.get(deployed.get("model", ""))
-        deployed |= {"model": version["name"], "modelVersionId": version["versionId"]}
-        with self._documents.lock:
-            endpoint = self._free(name)
-            standing = {each["id"] for each in endpoint["deployedModels"]}
-            if deployed["id"] in standing:
-                raise CloudError(Status.ALREADY_EXISTS, f"The deployed model id is in use: {deployed['id']}")
-            if split:
-                _check_split(split, {*standing, _NEW})
-            arguments = {"endpoint": name, "deployed": deployed, "split": split}
-            return self._operations.start(_parent(name), "deploy", arguments)
+    def drawn(self, name: str) -> Arm:
+        """The deployed model that this request goes to, drawn by the split."""
+        route = self._routes.get(name) or self._route(name)
+        return self._chance.choices(route.arms, cum_weights=route.cumulative_percents)[0]
 
-    def undeploy(self, name: str, request: Mapping[str, Any]) -> Document:
-        identity = str(request.get("deployedModelId") or "")
-        split = {key: int(share) for key, share in (request.get("trafficSplit") or {}).items()}
-        with self._documents.lock:
-            endpoint = self._free(name)
-            standing = {each["id"] for each in endpoint["deployedModels"]}
-            if identity not in standing:
-                raise CloudError(Status.NOT_FOUND, f"The deployed model does not exist: {identity}")
-            shares = split or endpoint["trafficSplit"]
-            if shares.get(identity) and len(standing) > 1:
-                raise CloudError(Status.FAILED_PRECONDITION, f"The deployed model {identity} still has traffic.")
-            arguments = {"endpoint": name, "id": identity, "split": split}
-            return self._operations.start(_parent(name), "undeploy", arguments)
-
-    def routed(self, name: str) -> tuple[Document, str]:
-        """The deployed model that this request goes to, drawn by the split, and its address."""
-        endpoint = self.get(name)
-        split = {key: share for key, share in endpoint["trafficSplit"].items() if share}
+    def _route(self, name: str) -> Route:
+        endpoint = self._documents.get("Endpoint", name)
+        split = {key: percent for key, percent in endpoint["trafficSplit"].items() if percent}
         if not split:
-            raise CloudError(Status.FAILED_PRECONDITION, "The endpoint has no deployed model with traffic.")
-        (identity,) = random.choices(list(split), list(split.values()))
-        deployed = next(each for each in endpoint["deployedModels"] if each["id"] == identity)
-        return deployed, self._serving.address(name, identity)
+            raise CloudError(Status.FAILED_PRECONDITION, f"The Endpoint {name} has no deployed model with traffic.")
+        arms = [self._arm(name, each) for each in endpoint["deployedModels"] if each["id"] in split]
+        route = Route(arms, list(accumulate(split[arm.told["deployedModelId"]] for arm in arms)))
+        self._routes[name] = route
+        return route
 
-    def uses(self, version: str) -> bool:
-        """Whether a version is deployed anywhere."""
-        return any(
-            f"{deployed['model']}@{deployed['modelVersionId']}" == version
-            for endpoint in self._documents.every("endpoint")
-            for deployed in endpoint["deployedModels"]
-        )
+    def _arm(self, endpoint: str, deployed: Document) -> Arm:
+        told = {
+            "deployedModelId": deployed["id"],
+            "model": deployed["model"],
+            "modelDisplayName": self._version(deployed)["displayName"],
+            "modelVersionId": deployed["modelVersionId"],
+        }
+        return Arm(self._serving.replica(endpoint, deployed["id"]), told)
 
-    def _free(self, name: str) -> Document:
+    def _version(self, deployed: Document) -> Document:
+        return self._registry.version(f"{deployed['model']}@{deployed['modelVersionId']}")
+
+    def _unoccupied(self, name: str) -> Document:
         """The endpoint, unless one of its operations is under way."""
-        endpoint = self.get(name)
-        if any(self._operations.under_way(kind, "endpoint", name) for kind in ("deploy", "undeploy")):
-            raise CloudError(Status.FAILED_PRECONDITION, "Another operation is under way on this endpoint.")
+        endpoint = self._documents.get("Endpoint", name)
+        if self._operations.under_way(name):
+            raise CloudError(Status.FAILED_PRECONDITION, f"Another operation is under way on the Endpoint {name}.")
         return endpoint
 
-    def _created(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        return self.get(arguments["endpoint"])
-
-    def _deployed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def _deployed(self, arguments: Arguments) -> Document:
         name, deployed = arguments["endpoint"], arguments["deployed"]
-        version = self._registry.get(f"{deployed['model']}@{deployed['modelVersionId']}")
-        self._serving.deploy(name, deployed["id"], version)
-
-        def added(endpoint: Document) -> None:
-            endpoint["deployedModels"].append({**deployed, "createTime": now()})
-            if arguments["split"]:
-                shares = arguments["split"].items()
-                endpoint["trafficSplit"] = {deployed["id"] if key == _NEW else key: share for key, share in shares}
-            endpoint["etag"] = self._etag()
-
-        self._documents.change("endpoint", name, added)
+        replica = self._serving.keep(name, deployed["id"], self._version(deployed))
+        try:
+            await replica.ready(self._switches.ready_seconds)
+        except CloudError:
+            await self._serving.drop(name, deployed["id"])
+            raise
+        endpoint = self._documents.get("Endpoint", name)
+        if deployed["id"] not in _ids(endpoint):
+            standing = [*endpoint["deployedModels"], {**deployed, "createTime": timestamp()}]
+            split = traffic.after_deploy(endpoint["trafficSplit"], arguments["split"], deployed["id"])
+            self._saved({**endpoint, "deployedModels": standing, "trafficSplit": split})
         return {"deployedModel": deployed}
 
-    def _undeployed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def _undeployed(self, arguments: Arguments) -> Document:
         name, identity = arguments["endpoint"], arguments["id"]
-
-        def removed(endpoint: Document) -> None:
-            endpoint["deployedModels"] = [each for each in endpoint["deployedModels"] if each["id"] != identity]
-            shares = arguments["split"] or endpoint["trafficSplit"]
-            left = {key: share for key, share in shares.items() if key != identity}
-            endpoint["trafficSplit"] = left if endpoint["deployedModels"] else {}
-            endpoint["etag"] = self._etag()
-
-        self._documents.change("endpoint", name, removed)
-        self._serving.undeploy(name, identity)
+        endpoint = self._documents.get("Endpoint", name)
+        if identity in _ids(endpoint):
+            left = [each for each in endpoint["deployedModels"] if each["id"] != identity]
+            self._saved({**endpoint, "deployedModels": left, "trafficSplit": arguments["split"]})
+        await self._serving.drop(name, identity)
         return {}
 
-    def _etag(self) -> str:
-        return f"AMEw9y{self._documents.number()}"
+    def _saved(self, endpoint: Document) -> Document:
+        now = timestamp()
+        saved = {**endpoint, "updateTime": now, "etag": f"AMEw9y{self._documents.number('etag')}"}
+        self._documents.put("Endpoint", saved["name"], saved, saved["name"].rsplit("/", 2)[0])
+        self._routes.pop(saved["name"], None)
+        return saved
 
 
-def _parent(name: str) -> str:
-    return name.split("/endpoints/")[0]
+def _ids(endpoint: Document) -> set[str]:
+    return {deployed["id"] for deployed in endpoint["deployedModels"]}
 
 
-def _check_split(split: Mapping[str, int], deployed: set[str]) -> None:
-    if split and sum(split.values()) != _ALL:
-        raise CloudError(Status.INVALID_ARGUMENT, "The traffic split must add up to 100.")
-    if unknown := sorted(set(split) - deployed):
-        raise CloudError(Status.INVALID_ARGUMENT, f"The traffic split names what is not deployed: {unknown}")
+def _changes(wanted: Document, paths: Sequence[str], deployed: set[str]) -> Document:
+    readers: dict[str, Callable[[], Any]] = {
+        "trafficSplit": lambda: traffic.checked(fields.split(wanted), deployed),
+        "displayName": lambda: fields.required_text(wanted, "displayName"),
+        "description": lambda: fields.text(wanted, "description"),
+        "labels": lambda: fields.labels(wanted),
+    }
+    return {path: readers[path]() for path in paths}

@@ -1,74 +1,129 @@
-"""Long-running operations: started, answered at once, and carried on after a kill."""
+"""Long-running operations: begun, answered at once, and done later; none is left undone for ever.
 
-import threading
-from collections.abc import Callable, Mapping
+begun ──► its work runs ──► done: response | error
+              ▲    └ service killed
+              └──────────── the next start runs the work again, which must then come to the same
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from local.errors import CloudError
-from local.vertex.documents import Document, Documents
+from local.errors import CloudError, Status
+from local.vertex.documents import Document, Documents, public, timestamp
 
-Work = Callable[[Mapping[str, Any]], dict[str, Any]]
+Arguments = Mapping[str, Any]
 _TYPES = "type.googleapis.com/google.cloud.aiplatform.v1."
-_GRPC_CODES = {"INVALID_ARGUMENT": 3, "NOT_FOUND": 5, "ALREADY_EXISTS": 6, "FAILED_PRECONDITION": 9, "ABORTED": 10}
+EMPTY = "type.googleapis.com/google.protobuf.Empty"
+# google/rpc/code.proto, those that an operation here can end with
+_CODES = {
+    Status.CANCELLED: 1,
+    Status.INVALID_ARGUMENT: 3,
+    Status.DEADLINE_EXCEEDED: 4,
+    Status.NOT_FOUND: 5,
+    Status.ALREADY_EXISTS: 6,
+    Status.RESOURCE_EXHAUSTED: 8,
+    Status.FAILED_PRECONDITION: 9,
+    Status.ABORTED: 10,
+    Status.INTERNAL: 13,
+    Status.UNAVAILABLE: 14,
+}
 _CODE_INTERNAL = 13
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an operation does, and the names of the messages that it answers with; safe to run again after a kill."""
+
+    run: Callable[[Arguments], Awaitable[Document]]
+    response: str
+    metadata: str
 
 
 class Operations:
-    """Runs the works that other parts register by name; each may be run again and must then come to the same."""
+    """The operations of every project, by the works that other parts name."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._works: dict[str, tuple[Work, str, str]] = {}
-        self._threads: list[threading.Thread] = []
+        self._works: dict[str, Work] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def register(self, kind: str, work: Work, response: str, metadata: str) -> None:
-        """Names a work and the types of its response and metadata."""
-        self._works[kind] = (work, response, metadata)
+    def register(self, kind: str, work: Work) -> None:
+        self._works[kind] = work
 
-    def start(self, parent: str, kind: str, arguments: Mapping[str, Any]) -> Document:
-        """Begins a work; answers the operation that is not done yet."""
-        name = f"{parent}/operations/{self._documents.number()}"
-        metadata = {"@type": _TYPES + self._works[kind][2], "genericMetadata": {}}
-        operation: Document = {"name": name, "metadata": metadata, "done": False}
-        self._documents.put("operation", name, {**operation, "_kind": kind, "_arguments": dict(arguments)})
-        self._begin(name)
-        return operation
+    def begin(self, owner: str, kind: str, arguments: Arguments) -> Document:
+        """Begins a registered work on a resource; answers the operation, which is not done yet."""
+        operation = self._written(owner, self._works[kind].metadata, {"_kind": kind, "_arguments": dict(arguments)})
+        self._run_in_background(operation)
+        return public(operation)
 
-    def get(self, name: str) -> Document:
-        found = self._documents.get("operation", name)
-        return {key: value for key, value in found.items() if not key.startswith("_")}
+    def done(self, owner: str, metadata: str, response: Document) -> Document:
+        """Answers an operation that was over at once; the response carries its own `@type`."""
+        return public(self._written(owner, metadata, {"done": True, "response": response}))
 
-    def under_way(self, kind: str, key: str, value: str) -> bool:
-        """Whether an operation of a kind with this argument has not ended."""
-        return any(
-            not each["done"] and each["_kind"] == kind and each["_arguments"].get(key) == value
-            for each in self._documents.every("operation")
-        )
+    def get(self, number: str) -> Document:
+        return public(self._documents.get("operation", number))
+
+    def below(self, owner: str) -> list[Document]:
+        return [public(operation) for operation in self._documents.every("operation", owner)]
+
+    def under_way(self, owner: str) -> bool:
+        """Whether an operation on this resource has not ended."""
+        return self._documents.is_live_below("operation", owner)
+
+    def arguments_under_way(self, kind: str) -> list[Arguments]:
+        """What the unfinished operations of a kind were begun with."""
+        return [each["_arguments"] for each in self._documents.live("operation") if each["_kind"] == kind]
 
     def resume(self) -> None:
-        """Carries on with what a kill interrupted."""
-        for operation in self._documents.every("operation"):
-            if not operation["done"]:
-                self._begin(operation["name"])
+        """Carries on with what a kill or a stop interrupted."""
+        for operation in self._documents.live("operation"):
+            self._run_in_background(operation)
 
-    def stop(self) -> None:
-        """Lets what is under way come to its end."""
-        for thread in self._threads:
-            thread.join(timeout=2)
+    async def stop(self) -> None:
+        """Leaves what is under way to the next start."""
+        for task in self._tasks:
+            task.cancel()
+        for task in list(self._tasks):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
-    def _begin(self, name: str) -> None:
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        self._threads.append(threading.Thread(target=self._run, args=(name,), name=name, daemon=True))
-        self._threads[-1].start()
+    def _written(self, owner: str, metadata: str, rest: Document) -> Document:
+        number, now = str(self._documents.number()), timestamp()
+        told = {"@type": _TYPES + metadata, "genericMetadata": {"createTime": now, "updateTime": now}}
+        operation = {"name": f"{owner}/operations/{number}", "metadata": told, "done": False, "_owner": owner, **rest}
+        self._save(operation)
+        return operation
 
-    def _run(self, name: str) -> None:
-        operation = self._documents.get("operation", name)
-        work, response, _ = self._works[operation["_kind"]]
+    def _save(self, operation: Document) -> None:
+        number = operation["name"].rsplit("/", 1)[-1]
+        self._documents.put("operation", number, operation, operation["_owner"], live=not operation["done"])
+
+    def _run_in_background(self, operation: Document) -> None:
+        task = asyncio.get_running_loop().create_task(self._run(operation))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, operation: Document) -> None:
+        outcome = await self._outcome(self._works[operation["_kind"]], operation["_arguments"])
+        operation["metadata"]["genericMetadata"]["updateTime"] = timestamp()
+        self._save({**operation, **outcome, "done": True})
+
+    async def _outcome(self, work: Work, arguments: Arguments) -> Document:
         try:
-            outcome: dict[str, Any] = {"response": {"@type": _TYPES + response, **work(operation["_arguments"])}}
+            return {"response": {"@type": message_type(work.response), **await work.run(arguments)}}
         except CloudError as error:
-            code = _GRPC_CODES.get(error.status.value, _CODE_INTERNAL)
-            outcome = {"error": {"code": code, "message": error.message}}
-        except Exception as error:  # whatever it was, an operation ends: nobody may wait for it for ever
-            outcome = {"error": {"code": _CODE_INTERNAL, "message": f"Internal error: {type(error).__name__}"}}
-        self._documents.change("operation", name, lambda kept: kept.update(outcome, done=True))
+            return {"error": {"code": _CODES.get(error.status, _CODE_INTERNAL), "message": error.message}}
+        except Exception:
+            # Whatever it was, the operation ends: nobody may wait for it for ever.
+            _log.exception("an operation failed")
+            return {"error": {"code": _CODE_INTERNAL, "message": "Internal error encountered."}}
+
+
+def message_type(name: str) -> str:
+    """The `@type` of a message of Vertex AI's API."""
+    return _TYPES + name

@@ -1,27 +1,32 @@
-"""The running service: documents, processes and REST wire on one loopback port."""
+"""The running service: one event loop on a thread of its own holds documents, processes and the REST wire."""
 
-import os
+import asyncio
+import random
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
 from local.processes import Processes
-from local.vertex.app import Wire
+from local.vertex.app import App
+from local.vertex.artefacts import Artefacts
 from local.vertex.containers import Containers, Image
 from local.vertex.documents import Documents
 from local.vertex.endpoints import Endpoints
-from local.vertex.jobs import Jobs
+from local.vertex.job_runs import Jobs
 from local.vertex.operations import Operations
-from local.vertex.registry import Copy, Registry
+from local.vertex.registry import Registry
 from local.vertex.serving import Serving
+from local.vertex.switches import Switches
 
-ARTEFACTS_BUCKET = "serin-local-vertex"
+_BACKLOG = 512
+_STOP_SECONDS = 1
+_CHILDREN_GRACE_SECONDS = 0.8
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,14 @@ def running(
     pubsub: str = "",
     project: str = "serin-local",
     port: int = 0,
+    switches: Switches | None = None,
 ) -> Iterator[Server]:
-    """Runs Vertex AI on its data folder for as long as the block does; port 0 is a free one."""
-    listener = socket.create_server(("127.0.0.1", port))
+    """Runs Vertex AI on its data folder for as long as the block does; port 0 is a free one.
+
+    What was deployed is served again, and what was under way goes on. `storage` is a URL, `pubsub` is HOST:PORT.
+    Raises OSError when the port is taken.
+    """
+    listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
     port = listener.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     addresses = {
@@ -51,60 +61,77 @@ def running(
         "SERIN_VERTEX_ENDPOINT": url,
         "GOOGLE_CLOUD_PROJECT": project,
     }
-    processes = Processes(folder)
-    processes.end_leftovers()
-    containers = Containers(images, addresses, processes, folder / "logs")
-    documents = Documents(folder)
-    operations = Operations(documents)
-    operations.register("nothing", lambda _: {}, "DeleteOperationMetadata", "DeleteOperationMetadata")
-    registry = Registry(documents, operations, containers, _copier(storage, project))
-    serving = Serving(containers)
-    endpoints = Endpoints(documents, operations, registry, serving)
-    jobs = Jobs(documents, containers)
-    endpoints.resume()
-    serving.start()
-    operations.resume()
-    jobs.resume()
-    config = uvicorn.Config(
-        Wire(jobs, registry, endpoints, operations).app(),
-        log_level="warning",
-        access_log=False,
-        lifespan="on",
-        loop="asyncio",
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    service = _Service(folder, images, addresses, switches or Switches())
+    thread = threading.Thread(target=service.run, args=(listener,), name="vertex", daemon=True)
     thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.005)
     try:
+        service.ready.result()
         yield Server(url, port)
     finally:
-        server.should_exit = True
-        thread.join(timeout=5)
-        jobs.stop()
-        operations.stop()
-        serving.stop()
-        documents.close()
+        service.end()
+        thread.join()
         listener.close()
 
 
-def _copier(storage: str, project: str) -> Copy:
-    """Copies the objects below an address into a bucket of our own, as Vertex AI copies artefacts at upload."""
+class _Service:
+    def __init__(
+        self, folder: Path, images: Mapping[str, Image], addresses: Mapping[str, str], switches: Switches
+    ) -> None:
+        self._folder = folder
+        self._switches = switches
+        self._processes = Processes(folder)
+        self._containers = Containers(images, addresses, self._processes, folder)
+        self._artefacts = Artefacts(addresses["STORAGE_EMULATOR_HOST"], addresses["GOOGLE_CLOUD_PROJECT"])
+        self._server: uvicorn.Server | None = None
+        self.ready: Future[None] = Future()
 
-    def copied(source: str, name: str) -> str:
-        os.environ["STORAGE_EMULATOR_HOST"] = storage
-        from google.api_core.exceptions import Conflict
-        from google.cloud import storage as client_library
+    def run(self, listener: socket.socket) -> None:
+        """Serves until `end`; what goes wrong before it is ready is raised by `ready`."""
+        try:
+            self._processes.end_leftovers()
+            # Only its choice of the quickest loop; the application comes with `_serve`.
+            factory = uvicorn.Config(_nothing, loop="auto").get_loop_factory()
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(self._serve(listener))
+        except BaseException as error:
+            if self.ready.done():
+                raise
+            self.ready.set_exception(error)
 
-        client = client_library.Client(project=project)
-        bucket_name, _, prefix = source.removeprefix("gs://").partition("/")
-        own = client.bucket(ARTEFACTS_BUCKET)
-        with suppress(Conflict):
-            client.create_bucket(own)
-        found = client.bucket(bucket_name)
-        for blob in client.list_blobs(found, prefix=f"{prefix.rstrip('/')}/"):
-            found.copy_blob(blob, own, f"models/{name}/{blob.name.removeprefix(prefix).lstrip('/')}")
-        return f"gs://{ARTEFACTS_BUCKET}/models/{name}"
+    def end(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
 
-    return copied
+    async def _serve(self, listener: socket.socket) -> None:
+        documents = Documents(self._folder)
+        operations = Operations(documents)
+        registry = Registry(documents, operations, self._containers, self._artefacts)
+        serving = Serving(self._containers)
+        endpoints = Endpoints(documents, operations, registry, serving, self._switches, random.Random())
+        jobs = Jobs(documents, self._containers, self._switches)
+        self._server = uvicorn.Server(_config(App(jobs, registry, endpoints, operations)))
+        endpoints.resume()
+        operations.resume()
+        jobs.resume()
+        self.ready.set_result(None)
+        try:
+            await self._server.serve([listener])
+        finally:
+            for part in (jobs, operations, serving):
+                await part.stop()
+            await asyncio.to_thread(self._processes.stop_all, None, _CHILDREN_GRACE_SECONDS)
+            documents.close()
+
+
+async def _nothing(*_: object) -> None: ...
+
+
+def _config(app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_keep_alive=75,
+    )

@@ -1,124 +1,183 @@
-"""The serving containers: started with the environment that Vertex AI sets, kept alive, asked over HTTP."""
+"""Serving containers: started with the environment that Vertex AI sets, watched, and started again when they end.
 
-import threading
-import time
-from collections.abc import Mapping
+started ──► asked for health until 200 ──► ready ──► ended ──► pause ──┐
+   ▲           └ ended before: pause, longer each time                 │
+   └───────────────────────────────────────────────────────────────────┘
+"""
+
+import asyncio
+import contextlib
 from dataclasses import dataclass
-from typing import Any
-
-import urllib3
 
 from local.errors import CloudError, Status
 from local.processes import Child, free_port
-from local.vertex.containers import Containers, variables_of
+from local.vertex import fields
+from local.vertex.containers import Containers
+from local.vertex.documents import Document
+from local.vertex.http_client import Answer, HttpClient
 
-_READY_SECONDS = 60.0
-_LOOK_SECONDS = 0.2
-_STARTS = 3  # a container that ends before it is ready is started again
+_HEALTH_SECONDS = 5.0
+_LOOK_SECONDS = 0.05
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+_TRIES = 3  # of a container that ends before it was ever ready, until its deployment fails
+_STOP_GRACE_SECONDS = 3.0
 
 
-@dataclass
-class Replica:
-    """One running container of a deployed model."""
+@dataclass(frozen=True)
+class Recipe:
+    """What a deployed model's container is started from."""
 
-    url: str
-    predict_route: str
+    endpoint: str
+    deployed: str
+    project: str
+    image: str
+    arguments: tuple[str, ...]
+    variables: dict[str, str]
     health_route: str
-    child: Child
+    predict_route: str
+
+    @property
+    def log(self) -> str:
+        return f"serving-{self.endpoint}-{self.deployed}"
+
+
+def recipe_of(endpoint: str, deployed: str, version: Document) -> Recipe:
+    """Reads a model version as one of an endpoint's deployed models; routes have Vertex AI's defaults."""
+    container = fields.part(version, "containerSpec")
+    _, project, *_, number = endpoint.split("/")
+    default = f"/v1/endpoints/{number}/deployedModels/{deployed}"
+    health = fields.text(container, "healthRoute") or default
+    predict = fields.text(container, "predictRoute") or f"{default}:predict"
+    vertex = {
+        "AIP_MODE": "PREDICTION",
+        "AIP_PROJECT_NUMBER": project,
+        "AIP_ENDPOINT_ID": number,
+        "AIP_DEPLOYED_MODEL_ID": deployed,
+        "AIP_STORAGE_URI": version["_artefacts"],
+        "AIP_HEALTH_ROUTE": health,
+        "AIP_PREDICT_ROUTE": predict,
+    }
+    arguments = (*fields.texts(container, "command"), *fields.texts(container, "args"))
+    variables = {**fields.environment(container), **vertex}
+    return Recipe(number, deployed, project, container["imageUri"], arguments, variables, health, predict)
+
+
+class Replica:
+    """One deployed model's container, kept running from `keep` until `end`."""
+
+    def __init__(self, recipe: Recipe, containers: Containers) -> None:
+        self.recipe = recipe
+        self._containers = containers
+        self._child: Child | None = None
+        self._client: HttpClient | None = None
+        self._is_ready = False
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def ready(self, timeout_seconds: float) -> None:
+        """Returns once the container was healthy; FAILED_PRECONDITION if it never is."""
+        done, _ = await asyncio.wait({self._first}, timeout=timeout_seconds)
+        if not done:
+            raise CloudError(Status.FAILED_PRECONDITION, "Model server never became ready. Please see its log.")
+        await self._first
+
+    async def predict(self, body: bytes, content_type: str, timeout_seconds: float) -> Answer:
+        """The container's answer; UNAVAILABLE while it is not ready, DEADLINE_EXCEEDED when it is too slow."""
+        if self._client is None or not self._is_ready:
+            raise CloudError(Status.UNAVAILABLE, "The deployed model is not ready.")
+        try:
+            return await self._client.ask("POST", self.recipe.predict_route, timeout_seconds, body, content_type)
+        except TimeoutError as error:
+            raise CloudError(Status.DEADLINE_EXCEEDED, "The deployed model took too long.") from error
+        except ConnectionError as error:
+            raise CloudError(Status.UNAVAILABLE, "The deployed model does not answer.") from error
+
+    async def end(self) -> None:
+        """Stops the container, letting it finish what it has accepted."""
+        await self.leave()
+        if self._child is not None:
+            await asyncio.to_thread(self._containers.processes.stop, self._child, _STOP_GRACE_SECONDS)
+        self.close()
+
+    async def leave(self) -> None:
+        """Stops watching; the container itself runs on."""
+        self._keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeper
+        if self._first.done():
+            self._first.exception()
+        else:
+            self._first.cancel()
+
+    async def _keep(self) -> None:
+        failures = 0
+        while True:
+            was_ready = await self._live()
+            failures = 0 if was_ready else failures + 1
+            if failures >= _TRIES and not self._first.done():
+                message = "Model server exited unexpectedly. Please see its log."
+                self._first.set_exception(CloudError(Status.FAILED_PRECONDITION, message))
+            await asyncio.sleep(min(_FIRST_PAUSE_SECONDS * 2**failures, _LONGEST_PAUSE_SECONDS))
+
+    async def _live(self) -> bool:
+        """One life of the container, from start to end; whether it was ready in between."""
+        port = free_port()
+        variables = {**self.recipe.variables, "AIP_HTTP_PORT": str(port)}
+        try:
+            self._child = self._containers.start(self.recipe.image, self.recipe.arguments, variables, self.recipe.log)
+        except CloudError:
+            return False
+        self._client = HttpClient(port)
+        self._is_ready = was_ready = await self._is_healthy(self._client, self._child)
+        if was_ready and not self._first.done():
+            self._first.set_result(None)
+        await self._child.ended()
+        self.close()
+        return was_ready
+
+    async def _is_healthy(self, client: HttpClient, child: Child) -> bool:
+        """Asks until the container says 200, or has ended."""
+        while child.poll() is None:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                if (await client.ask("GET", self.recipe.health_route, _HEALTH_SECONDS)).status == 200:
+                    return True
+            await asyncio.sleep(_LOOK_SECONDS)
+        return False
+
+    def close(self) -> None:
+        """Lets go of the connections to the container."""
+        self._is_ready = False
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 class Serving:
-    """The replicas of every deployed model, each restarted when it ends."""
+    """The replicas of every deployed model, by endpoint and deployed model's id."""
 
     def __init__(self, containers: Containers) -> None:
         self._containers = containers
         self._replicas: dict[tuple[str, str], Replica] = {}
-        self._wanted: dict[tuple[str, str], Mapping[str, Any]] = {}
-        self._lock = threading.RLock()
-        self._stopped = threading.Event()
-        self._http = urllib3.PoolManager(retries=False)
-        self._keeper = threading.Thread(target=self._keep, name="serving-keeper", daemon=True)
 
-    def start(self) -> None:
-        self._keeper.start()
+    def keep(self, endpoint: str, deployed: str, version: Document) -> Replica:
+        """Starts a container, unless it is there."""
+        key = (endpoint, deployed)
+        if key not in self._replicas:
+            self._replicas[key] = Replica(recipe_of(endpoint, deployed, version), self._containers)
+        return self._replicas[key]
 
-    def stop(self) -> None:
-        self._stopped.set()
-        self._keeper.join()
-        for key in list(self._replicas):
-            self.undeploy(*key)
+    def replica(self, endpoint: str, deployed: str) -> Replica:
+        return self._replicas[(endpoint, deployed)]
 
-    def deploy(self, endpoint: str, deployed: str, version: Mapping[str, Any]) -> None:
-        """Starts a container and waits until it is healthy; raises FAILED_PRECONDITION when it never is."""
-        if not any(self._comes_up(endpoint, deployed, version) for _ in range(_STARTS)):
-            self.undeploy(endpoint, deployed)
-            raise CloudError(Status.FAILED_PRECONDITION, "Model server never became ready. Please see its logs.")
-        with self._lock:
-            self._wanted[(endpoint, deployed)] = version
-
-    def _comes_up(self, endpoint: str, deployed: str, version: Mapping[str, Any]) -> bool:
-        with self._lock:
-            replica = self._start(endpoint, deployed, version)
-        return self._healthy(replica)
-
-    def undeploy(self, endpoint: str, deployed: str) -> None:
-        """Ends a container, letting it finish what it has accepted."""
-        with self._lock:
-            self._wanted.pop((endpoint, deployed), None)
-            replica = self._replicas.pop((endpoint, deployed), None)
+    async def drop(self, endpoint: str, deployed: str) -> None:
+        """Ends a container, if it is there."""
+        replica = self._replicas.pop((endpoint, deployed), None)
         if replica is not None:
-            self._containers.processes.stop(replica.child)
+            await replica.end()
 
-    def address(self, endpoint: str, deployed: str) -> str:
-        """Where to send a prediction; UNAVAILABLE while the container is not there."""
-        replica = self._replicas.get((endpoint, deployed))
-        if replica is None or replica.child.poll() is not None:
-            raise CloudError(Status.UNAVAILABLE, "The deployed model is being restarted.")
-        return f"{replica.url}{replica.predict_route}"
-
-    def restore(self, endpoint: str, deployed: str, version: Mapping[str, Any]) -> None:
-        """Has the keeper start a container that was deployed before the service was killed."""
-        with self._lock:
-            self._wanted[(endpoint, deployed)] = version
-
-    def _keep(self) -> None:
-        while not self._stopped.wait(_LOOK_SECONDS):
-            with self._lock:
-                for key, version in self._wanted.items():
-                    replica = self._replicas.get(key)
-                    if replica is None or replica.child.poll() is not None:
-                        self._start(*key, version)
-
-    def _start(self, endpoint: str, deployed: str, version: Mapping[str, Any]) -> Replica:
-        container, port = version["containerSpec"], free_port()
-        route = f"/v1/endpoints/{endpoint.rsplit('/', 1)[-1]}/deployedModels/{deployed}"
-        health, predict = container.get("healthRoute") or route, container.get("predictRoute") or f"{route}:predict"
-        variables = {
-            "AIP_HTTP_PORT": str(port),
-            "AIP_HEALTH_ROUTE": health,
-            "AIP_PREDICT_ROUTE": predict,
-            "AIP_STORAGE_URI": version["_artefacts"],
-            "AIP_ENDPOINT_ID": endpoint.rsplit("/", 1)[-1],
-            "AIP_DEPLOYED_MODEL_ID": deployed,
-            "AIP_MODE": "PREDICTION",
-            **variables_of(container),
-        }
-        name = f"serving-{endpoint.rsplit('/', 1)[-1]}-{deployed}"
-        arguments = [*container.get("command", ()), *container.get("args", ())]
-        child = self._containers.start(container["imageUri"], arguments, variables, name)
-        replica = Replica(f"http://127.0.0.1:{port}", predict, health, child)
-        self._replicas[(endpoint, deployed)] = replica
-        return replica
-
-    def _healthy(self, replica: Replica) -> bool:
-        end = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < end and replica.child.poll() is None:
-            try:
-                answer = self._http.request("GET", f"{replica.url}{replica.health_route}", timeout=2.0)
-            except urllib3.exceptions.HTTPError:
-                time.sleep(0.05)
-                continue
-            if answer.status == 200:
-                return True
-            time.sleep(0.05)
-        return False
+    async def stop(self) -> None:
+        """Stops watching all; the processes are the caller's to end."""
+        for replica in self._replicas.values():
+            await replica.leave()
+            replica.close()

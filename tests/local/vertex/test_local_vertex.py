@@ -39,6 +39,8 @@ def until(truth: Callable[[], Any], seconds: float = 20.0) -> Any:
 def storage_url(tmp_path: Path) -> Iterator[str]:
     with storage.running(tmp_path / "storage") as server:
         httpx.post(f"{server.url}/storage/v1/b?project=p", json={"name": "artefacts"}).raise_for_status()
+        upload = f"{server.url}/upload/storage/v1/b/artefacts/o?uploadType=media&name=digits/model/model.onnx"
+        httpx.post(upload, content=b"a model").raise_for_status()
         yield server.url
 
 
