@@ -19,7 +19,7 @@ def main() -> None:
     # Blocked before the server's threads begin, so that only the wait below receives them.
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
     try:
-        server = Server(arguments.data, arguments.pubsub, arguments.port)
+        server = Server(arguments.data, arguments.pubsub, arguments.port, limits_writes=arguments.limit_writes)
     except (OSError, FolderInUse) as error:
         sys.exit(f"local.storage: {error}")
     with server:
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds everything")
     parser.add_argument("--pubsub", metavar="HOST:PORT", help="where notifications are published")
+    parser.add_argument("--limit-writes", action="store_true", help="one write per second to an object, then 429")
     return parser
 
 

@@ -1,10 +1,10 @@
 """The ASGI application: from the path to the operation, from every failure to Google's form of it."""
 
 import logging
-import re
 from http import HTTPStatus
 
 from local.errors import CloudError
+from local.loopback import is_loopback
 from local.storage.buckets_wire import answer_bucket, answer_buckets, answer_notification, answer_notifications
 from local.storage.delivery import Delivery
 from local.storage.errors import ClientGone, NotModified, host_not_loopback, internal, unimplemented
@@ -14,7 +14,6 @@ from local.storage.service import Service
 from local.storage.uploads_wire import answer_upload
 from local.storage.wire import Receive, Request, Response, Scope, Send, json_response, refusal
 
-_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 _log = logging.getLogger(__name__)
 
 
@@ -78,7 +77,7 @@ class App:
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         try:
             request = Request(scope, receive)
-            if not _LOOPBACK.fullmatch(request.headers.get("host", "")):
+            if not is_loopback(request.headers.get("host", "")):
                 raise host_not_loopback()
             return await route(self._service, request)
         except NotModified:

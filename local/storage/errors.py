@@ -98,6 +98,15 @@ def too_large(what: str, limit_bytes: int) -> CloudError:
     )
 
 
+def too_fast(bucket: str, name: str) -> CloudError:
+    return CloudError(
+        Status.RESOURCE_EXHAUSTED,
+        f"The object {bucket}/{name} exceeded the rate limit for object mutation operations (create, update, and "
+        "delete). Please reduce your request rate. See https://cloud.google.com/storage/docs/gcs429.",
+        reason="rateLimitExceeded",
+    )
+
+
 def host_not_loopback() -> CloudError:
     message = "The local cloud answers only requests whose Host is this machine's loopback."
     return CloudError(Status.PERMISSION_DENIED, message, reason="forbidden")

@@ -27,6 +27,7 @@ from local.storage.names import BucketName, ObjectName
 from local.storage.notifications import Event, EventType, Notifications
 from local.storage.preconditions import Preconditions
 from local.storage.stored import COLUMNS, StoredObject, object_of_row
+from local.storage.writing_rate import WritingRate
 
 _INSERT = """INSERT INTO objects (bucket, name, generation, metageneration, size_bytes, crc32c, md5, created_us,
  updated_us, file, attributes) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)"""
@@ -43,14 +44,20 @@ class Objects:
         bodies: Bodies,
         notifications: Notifications,
         committed: Callable[[set[str]], None],
+        rate: WritingRate | None = None,
     ) -> None:
-        """`committed` is told, after each commit that left notifications in the outbox, for which topics."""
+        """`committed` is told, after each commit that left notifications in the outbox, for which topics.
+
+        With a `rate`, writes to the same name that come too fast are refused.
+        """
         self._connection = connection
         self._clock = clock
         self._buckets = buckets
         self._bodies = bodies
         self._notifications = notifications
         self._committed = committed
+        self._rate = rate
+        self._written: set[tuple[str, str]] = set()
         self._unneeded_files: list[str] = []
         self._topics: set[str] = set()
 
@@ -59,12 +66,22 @@ class Objects:
         """A transaction that removes, once committed, the files it made unneeded, and tells about its notifications."""
         self._unneeded_files.clear()
         self._topics.clear()
+        self._written.clear()
         with transaction(self._connection):
             yield
         for file in self._unneeded_files:
             self._bodies.delete_file(file)
+        if self._rate is not None:
+            for bucket, name in self._written:
+                self._rate.written(bucket, name)
         if self._topics:
             self._committed(set(self._topics))
+
+    def _note_write(self, bucket: str, name: str) -> None:
+        """CloudError 429 when the last write to this name was less than a second ago, where that is asked for."""
+        if self._rate is not None:
+            self._rate.check(bucket, name)
+            self._written.add((bucket, name))
 
     # -- reading
 
@@ -111,6 +128,7 @@ class Objects:
         is_versioned = self._buckets.get(bucket).is_versioned
         replaced = self.live(bucket, name)
         preconditions.check_write(replaced)
+        self._note_write(bucket, name)
         now_us = self._clock()
         generation = next_generation(self._connection, now_us)
         if replaced is not None:
@@ -150,6 +168,7 @@ class Objects:
         with self.transaction():
             stored = self.get(bucket, name, generation)
             preconditions.check_write(stored)
+            self._note_write(bucket, name)
             keep = generation is None and self._buckets.get(bucket).is_versioned
             self._retire(stored, keep, self._clock())
 
@@ -178,6 +197,7 @@ class Objects:
         with self.transaction():
             stored = self.get(bucket, name, generation)
             preconditions.check_write(stored)
+            self._note_write(bucket, name)
             sql = "UPDATE objects SET attributes = ?, metageneration = metageneration + 1, updated_us = ? WHERE id = ?"
             self._connection.execute(sql, (json.dumps(change(stored.attributes)), self._clock(), stored.id))
             changed = self.get(bucket, name, stored.generation)

@@ -9,9 +9,11 @@ from types import TracebackType
 
 import uvicorn
 
+from local.faults import Faults
 from local.storage.app import App
 from local.storage.database import Clock, system_clock
 from local.storage.delivery import Delivery, GrpcPublisher
+from local.storage.methods import method_name
 from local.storage.service import open_service
 
 _BACKLOG = 512
@@ -21,16 +23,24 @@ _STOP_SECONDS = 1
 class Server:
     """A running local Cloud Storage; `stop` answers what is under way, for at most a second, and frees the folder."""
 
-    def __init__(self, folder: Path, pubsub: str | None = None, port: int = 0, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pubsub: str | None = None,
+        port: int = 0,
+        clock: Clock = system_clock,
+        limits_writes: bool = False,
+    ) -> None:
         """Serves 127.0.0.1:`port` (0: a free one) once constructed. OSError: port taken; FolderInUse: folder taken.
 
         `pubsub` is HOST:PORT of the Pub/Sub that notifications go to; without one they wait in the outbox.
+        With `limits_writes` an object takes one write per second, as on Google Cloud.
         """
         self._socket = _listening(port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         try:
-            app = _app(folder, self.url, pubsub, clock)
+            app = _app(folder, self.url, pubsub, clock, limits_writes)
         except BaseException:
             self._socket.close()
             raise
@@ -65,21 +75,25 @@ def _listening(port: int) -> socket.socket:
     return listening
 
 
-def _app(folder: Path, url: str, pubsub: str | None, clock: Clock) -> App:
+def _app(folder: Path, url: str, pubsub: str | None, clock: Clock, limits_writes: bool) -> Faults:
     deliveries: list[Delivery] = []
 
     def committed(topics: set[str]) -> None:
         for delivery in deliveries:
             delivery.wake(topics)
 
-    service = open_service(folder, url, clock, committed)
+    service = open_service(folder, url, clock, committed, limits_writes)
     if pubsub is None:
-        return App(service, None)
+        return _scriptable(App(service, None))
     deliveries.append(Delivery(service.outbox, GrpcPublisher(pubsub), clock))
-    return App(service, deliveries[0])
+    return _scriptable(App(service, deliveries[0]))
 
 
-def _config(app: App) -> uvicorn.Config:
+def _scriptable(app: App) -> Faults:
+    return Faults(app, method_name, with_reasons=True)
+
+
+def _config(app: Faults) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",
@@ -96,7 +110,13 @@ def _config(app: App) -> uvicorn.Config:
 
 
 @contextmanager
-def running(folder: Path, pubsub: str | None = None, port: int = 0, clock: Clock = system_clock) -> Iterator[Server]:
+def running(
+    folder: Path,
+    pubsub: str | None = None,
+    port: int = 0,
+    clock: Clock = system_clock,
+    limits_writes: bool = False,
+) -> Iterator[Server]:
     """A server for the length of a `with` block; it may be stopped earlier."""
-    with Server(folder, pubsub, port, clock) as server:
+    with Server(folder, pubsub, port, clock, limits_writes) as server:
         yield server

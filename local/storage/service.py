@@ -14,6 +14,7 @@ from local.storage.notifications import Notifications
 from local.storage.objects import Objects
 from local.storage.outbox import Outbox
 from local.storage.uploads import Uploads
+from local.storage.writing_rate import WritingRate
 
 
 class FolderInUse(Exception):
@@ -39,10 +40,17 @@ class Service:
         os.close(self.lock)
 
 
-def open_service(folder: Path, base_url: str, clock: Clock, committed: Callable[[set[str]], None]) -> Service:
+def open_service(
+    folder: Path,
+    base_url: str,
+    clock: Clock,
+    committed: Callable[[set[str]], None],
+    limits_writes: bool = False,
+) -> Service:
     """The service as its last commit left it, swept of what a crash left behind. FolderInUse when another serves it.
 
-    `base_url` is where links in notifications point; `committed` is told which topics the outbox has more for.
+    `base_url` is where links in notifications point; `committed` is told which topics the outbox has more for;
+    with `limits_writes` an object takes one write per second.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = _locked(folder / "lock")
@@ -50,7 +58,8 @@ def open_service(folder: Path, base_url: str, clock: Clock, committed: Callable[
     bodies = Bodies(folder, connection)
     buckets = Buckets(connection, clock)
     notifications = Notifications(connection, clock, base_url)
-    objects = Objects(connection, clock, buckets, bodies, notifications, committed)
+    rate = WritingRate(clock) if limits_writes else None
+    objects = Objects(connection, clock, buckets, bodies, notifications, committed, rate)
     uploads = Uploads(folder, connection, clock, objects)
     bodies.sweep()
     uploads.sweep()
