@@ -34,6 +34,7 @@ NameOf = Callable[[str, str], str | None]
 HANDED_ON = "local.instruction"  # where in the scope an application finds an instruction that is its own to carry out
 _RETURN = re.compile(r"return-(?:(?P<code>[45]\d\d)|reset-connection)(?P<after>-after-effect)?")
 _CONTROL = re.compile(r"/retry_tests?(?:/(?P<id>[0-9a-f]{32}))?")
+_WANTED = b"x-retry-test-id"
 _BODY_LIMIT_BYTES = 100_000
 _LINGER_NOT = struct.pack("ii", 1, 0)  # close by a reset
 
@@ -75,7 +76,7 @@ class Faults:
             await self._app(scope, receive, send)
         elif (match := _CONTROL.fullmatch(scope["path"])) is not None:
             await self._controlled(match["id"], scope, receive, send)
-        elif self._scripts:
+        elif self._scripts or _header(scope, _WANTED):
             await self._scripted(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -98,7 +99,7 @@ class Faults:
     def _taken(self, scope: Scope) -> str | None:
         """The instruction for this request; NOT_FOUND for a header that names no script."""
         method = self._name_of(scope["method"], scope["raw_path"].decode("latin-1"))
-        wanted = _header(scope, b"x-retry-test-id")
+        wanted = _header(scope, _WANTED)
         scripts = [self._script(wanted)] if wanted else [each for each in self._scripts.values() if each.everyone]
         taken = (script.take(method) for script in scripts if method is not None)
         return next((instruction for instruction in taken if instruction is not None), None)

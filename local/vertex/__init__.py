@@ -11,6 +11,6 @@ Beyond Google's API there is one address: GET /local/logs/customJobs/ID?offset=B
 
 from local.vertex.containers import Image
 from local.vertex.server import Server, running
-from local.vertex.switches import Switches
+from local.vertex.switches import Durations, Switches
 
-__all__ = ["Image", "Server", "Switches", "running"]
+__all__ = ["Durations", "Image", "Server", "Switches", "running"]

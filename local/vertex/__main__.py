@@ -1,14 +1,14 @@
-"""`python -m local.vertex --port N --data DIR --images FILE --storage URL --pubsub HOST:PORT`."""
+"""`python -m local.vertex --port N --data DIR --images FILE --storage URL [--pubsub HOST:PORT]`: says when it is ready."""
 
 import argparse
 import json
-import signal
 import sys
-import threading
 from pathlib import Path
 
+from local.service import ending, say_ready
 from local.vertex.containers import Image
 from local.vertex.server import running
+from local.vertex.switches import REALISTIC, Durations, switches_of
 
 
 def main() -> None:
@@ -20,14 +20,19 @@ def main() -> None:
     parser.add_argument("--storage", required=True)
     parser.add_argument("--pubsub", default="")
     parser.add_argument("--project", default="serin-local")
+    parser.add_argument(
+        "--switch", action="append", default=[], metavar="NAME=VALUE", help="see local/vertex/switches.py"
+    )
+    parser.add_argument("--realistic-durations", action="store_true", help="as slow as Google Cloud")
     given = parser.parse_args()
+    try:
+        switches = switches_of(given.switch, REALISTIC if given.realistic_durations else Durations())
+    except ValueError as error:
+        sys.exit(f"local.vertex: {error}")
     images = {name: Image.from_json(image) for name, image in json.loads(given.images.read_text()).items()}
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    with running(given.data, images, given.storage, given.pubsub, given.project, given.port) as server:
-        sys.stdout.write(json.dumps({"service": "vertex", "port": server.port}) + "\n")
-        sys.stdout.flush()
+    ended = ending()
+    with running(given.data, images, given.storage, given.pubsub, given.project, given.port, switches) as server:
+        say_ready("vertex", server.port)
         ended.wait()
 
 

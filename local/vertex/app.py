@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
@@ -12,6 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from local.errors import CloudError, Status
+from local.faults import HANDED_ON
+from local.loopback import is_loopback
 from local.vertex import fields
 from local.vertex.documents import Document
 from local.vertex.endpoints import Endpoints
@@ -27,11 +30,20 @@ _PARENT = r"projects/[^/:]+/locations/[^/:]+"
 _PREDICT = re.compile(rf"/v1/({_PARENT}/endpoints/[^/:]+):(predict|rawPredict)")
 _VERSION = re.compile(r"/(?:v1|ui)/(.+)")
 _LOG = re.compile(r"/local/logs/customJobs/([0-9]+)")
-_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 _INTERNAL = CloudError(Status.INTERNAL, "Internal error encountered.")
 Query = Mapping[str, str]
-Call = Callable[[re.Match[str], Document, Query], Document]
+Answer = Callable[[re.Match[str], Document, Query], Document]
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation of the API: its name in Google's discovery document, how it is asked for, and its answer."""
+
+    name: str
+    method: str
+    path: re.Pattern[str]
+    answer: Answer
 
 
 class App:
@@ -40,8 +52,9 @@ class App:
     def __init__(self, jobs: Jobs, registry: Registry, endpoints: Endpoints, operations: Operations) -> None:
         self._jobs = jobs
         self._predictions = Predictions(endpoints)
+        self._operations = operations
         calls = [*_job_calls(jobs), *_model_calls(registry), *_endpoint_calls(endpoints), *_operation_calls(operations)]
-        self._calls = [(method, re.compile(path), call) for method, path, call in calls]
+        self._calls = [Call(name, method, re.compile(path), answer) for name, method, path, answer in calls]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,7 +71,7 @@ class App:
         await response(scope, receive, send)
 
     async def _answered(self, request: Request) -> Response:
-        if not _LOOPBACK.fullmatch(request.headers.get("host", "")):
+        if not is_loopback(request.headers.get("host", "")):
             raise CloudError(Status.PERMISSION_DENIED, "Only requests to this machine's loopback address are answered.")
         method, path = request.method, request.scope["path"]
         if method == "POST" and (match := _PREDICT.fullmatch(path)):
@@ -66,14 +79,29 @@ class App:
         if method == "GET" and (match := _LOG.fullmatch(path)):
             return self._logged(match[1], request.query_params)
         body = await _body(request, MAX_BODY_BYTES)
-        return _json(self._called(method, path, body, request.query_params))
+        with self._operations.failing(request.scope.get(HANDED_ON)):
+            return _json(self._called(method, path, body, request.query_params))
+
+    def name_of(self, method: str, path: str) -> str | None:
+        """What Google calls a request, for example `endpoints.deployModel`; None for what is not here."""
+        if match := _PREDICT.fullmatch(path):
+            return f"endpoints.{match[2]}" if method == "POST" else None
+        found = self._found(method, path)
+        return None if found is None else found[0].name
 
     def _called(self, method: str, path: str, body: bytes, query: Query) -> Document:
+        found = self._found(method, path)
+        if found is None:
+            raise CloudError(Status.UNIMPLEMENTED, f"{method} {path[:300]} is not part of the local Vertex AI.")
+        call, match = found
+        return call.answer(match, decoded(body), query)
+
+    def _found(self, method: str, path: str) -> tuple[Call, re.Match[str]] | None:
         versioned = _VERSION.fullmatch(path)
-        for known, pattern, call in self._calls if versioned else ():
-            if known == method and versioned and (match := pattern.fullmatch(versioned[1])):
-                return call(match, decoded(body), query)
-        raise CloudError(Status.UNIMPLEMENTED, f"{method} {path[:300]} is not part of the local Vertex AI.")
+        for call in self._calls if versioned else ():
+            if call.method == method and versioned and (match := call.path.fullmatch(versioned[1])):
+                return call, match
+        return None
 
     async def _predicted(self, request: Request, endpoint: str, kind: str) -> Response:
         body = await _body(request, MAX_REQUEST_BYTES)
@@ -99,7 +127,7 @@ class App:
         return PlainTextResponse(_whole_characters(path, int(offset)))
 
 
-def _job_calls(jobs: Jobs) -> list[tuple[str, str, Call]]:
+def _job_calls(jobs: Jobs) -> list[tuple[str, str, str, Answer]]:
     job = f"({_PARENT}/customJobs/[^/:]+)"
 
     def cancelled(match: re.Match[str], _body: Document, _query: Query) -> Document:
@@ -107,46 +135,81 @@ def _job_calls(jobs: Jobs) -> list[tuple[str, str, Call]]:
         return {}
 
     return [
-        ("POST", f"({_PARENT})/customJobs", lambda m, body, _: jobs.create(m[1], body)),
-        ("GET", f"({_PARENT})/customJobs", lambda m, _, query: _page("customJobs", jobs.every(m[1], query), query)),
-        ("GET", job, lambda m, _, __: jobs.get(m[1])),
-        ("POST", f"{job}:cancel", cancelled),
+        ("customJobs.create", "POST", f"({_PARENT})/customJobs", lambda m, body, _: jobs.create(m[1], body)),
+        (
+            "customJobs.list",
+            "GET",
+            f"({_PARENT})/customJobs",
+            lambda m, _, query: _page("customJobs", jobs.every(m[1], query), query),
+        ),
+        ("customJobs.get", "GET", job, lambda m, _, __: jobs.get(m[1])),
+        ("customJobs.cancel", "POST", f"{job}:cancel", cancelled),
     ]
 
 
-def _model_calls(registry: Registry) -> list[tuple[str, str, Call]]:
+def _model_calls(registry: Registry) -> list[tuple[str, str, str, Answer]]:
     model = f"({_PARENT}/models/[^/:]+)"
     versions = f"{model}:listVersions"
     return [
-        ("POST", f"({_PARENT})/models:upload", lambda m, body, _: registry.upload(m[1], body)),
-        ("GET", f"({_PARENT})/models", lambda m, _, query: _page("models", registry.models(m[1], query), query)),
-        ("GET", model, lambda m, _, __: registry.get(m[1])),
-        ("DELETE", model, lambda m, _, __: registry.delete(m[1])),
-        ("GET", versions, lambda m, _, query: _page("models", registry.versions(m[1], query), query)),
-        ("POST", f"{model}:mergeVersionAliases", lambda m, body, _: registry.merge_aliases(m[1], body)),
-        ("DELETE", f"{model}:deleteVersion", lambda m, _, __: registry.delete_version(m[1])),
+        ("models.upload", "POST", f"({_PARENT})/models:upload", lambda m, body, _: registry.upload(m[1], body)),
+        (
+            "models.list",
+            "GET",
+            f"({_PARENT})/models",
+            lambda m, _, query: _page("models", registry.models(m[1], query), query),
+        ),
+        ("models.get", "GET", model, lambda m, _, __: registry.get(m[1])),
+        ("models.delete", "DELETE", model, lambda m, _, __: registry.delete(m[1])),
+        (
+            "models.listVersions",
+            "GET",
+            versions,
+            lambda m, _, query: _page("models", registry.versions(m[1], query), query),
+        ),
+        (
+            "models.mergeVersionAliases",
+            "POST",
+            f"{model}:mergeVersionAliases",
+            lambda m, body, _: registry.merge_aliases(m[1], body),
+        ),
+        ("models.deleteVersion", "DELETE", f"{model}:deleteVersion", lambda m, _, __: registry.delete_version(m[1])),
     ]
 
 
-def _endpoint_calls(endpoints: Endpoints) -> list[tuple[str, str, Call]]:
+def _endpoint_calls(endpoints: Endpoints) -> list[tuple[str, str, str, Answer]]:
     endpoint = f"({_PARENT}/endpoints/[^/:]+)"
     every = f"({_PARENT})/endpoints"
     return [
-        ("POST", every, lambda m, body, query: endpoints.create(m[1], query.get("endpointId", ""), body)),
-        ("GET", every, lambda m, _, query: _page("endpoints", endpoints.every(m[1], query), query)),
-        ("GET", endpoint, lambda m, _, __: endpoints.get(m[1])),
-        ("PATCH", endpoint, lambda m, body, query: endpoints.patch(m[1], body, query)),
-        ("DELETE", endpoint, lambda m, _, __: endpoints.delete(m[1])),
-        ("POST", f"{endpoint}:deployModel", lambda m, body, _: endpoints.deploy(m[1], body)),
-        ("POST", f"{endpoint}:undeployModel", lambda m, body, _: endpoints.undeploy(m[1], body)),
+        (
+            "endpoints.create",
+            "POST",
+            every,
+            lambda m, body, query: endpoints.create(m[1], query.get("endpointId", ""), body),
+        ),
+        ("endpoints.list", "GET", every, lambda m, _, query: _page("endpoints", endpoints.every(m[1], query), query)),
+        ("endpoints.get", "GET", endpoint, lambda m, _, __: endpoints.get(m[1])),
+        ("endpoints.patch", "PATCH", endpoint, lambda m, body, query: endpoints.patch(m[1], body, query)),
+        ("endpoints.delete", "DELETE", endpoint, lambda m, _, __: endpoints.delete(m[1])),
+        ("endpoints.deployModel", "POST", f"{endpoint}:deployModel", lambda m, body, _: endpoints.deploy(m[1], body)),
+        (
+            "endpoints.undeployModel",
+            "POST",
+            f"{endpoint}:undeployModel",
+            lambda m, body, _: endpoints.undeploy(m[1], body),
+        ),
     ]
 
 
-def _operation_calls(operations: Operations) -> list[tuple[str, str, Call]]:
+def _operation_calls(operations: Operations) -> list[tuple[str, str, str, Answer]]:
     owner = f"({_PARENT}(?:/(?:models|endpoints)/[^/:]+)?)"
     return [
-        ("GET", f"{owner}/operations/([0-9]+)", lambda m, _, __: operations.get(m[2])),
-        ("GET", f"{owner}/operations", lambda m, _, query: _page("operations", operations.below(m[1]), query)),
+        ("operations.get", "GET", f"{owner}/operations/([0-9]+)", lambda m, _, __: operations.get(m[2])),
+        (
+            "operations.list",
+            "GET",
+            f"{owner}/operations",
+            lambda m, _, query: _page("operations", operations.below(m[1]), query),
+        ),
     ]
 
 

@@ -105,6 +105,9 @@ class Jobs:
     async def _run_once(self, name: str) -> None:
         job = self._documents.get("CustomJob", name)
         container = jobs.container_of(job)
+        if await self._cancelled_while_pending(job):
+            self._save(jobs.cancelled(self._documents.get("CustomJob", name)))
+            return
         try:
             child = self._containers.start(
                 container.image, container.arguments, container.variables, self.log(name).stem
@@ -114,6 +117,15 @@ class Jobs:
             return
         self._save(jobs.running(job))
         await self._see_through(name, child, container.timeout_seconds)
+
+    async def _cancelled_while_pending(self, job: Document) -> bool:
+        """Lets a job wait for its machine as long as is asked for; whether it was cancelled meanwhile."""
+        seconds = jobs.pending_seconds(job, self._switches.durations.job_pending_seconds)
+        if not seconds:
+            return False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._cancelled[job["name"]].wait(), seconds)
+        return self._cancelled[job["name"]].is_set()
 
     async def _see_through(self, name: str, child: Child, timeout_seconds: float) -> None:
         """Waits for the first of three: the process ends, the job is cancelled, its time is over."""

@@ -1,6 +1,8 @@
 """What a custom job may be, what its container is given, and how its state goes on; the clock aside, pure."""
 
+import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from local.errors import CloudError, Status
@@ -10,6 +12,11 @@ from local.vertex.documents import Document, timestamp
 _DEFAULT_TIMEOUT_SECONDS = 7 * 86_400.0
 _CODE_CANCELLED, _CODE_INVALID, _CODE_DEADLINE, _CODE_INTERNAL = 1, 3, 4, 13
 _SIGNAL_OFFSET = 128  # a shell's and a container's way to tell that a signal ended a process
+_POOL = "workerpool0"
+# What every replica is told of the others; ours is alone.
+_CLUSTER = json.dumps(
+    {"cluster": {_POOL: ["127.0.0.1:2222"]}, "environment": "cloud", "task": {"type": _POOL, "index": 0}}
+)
 LIVE = frozenset({"JOB_STATE_PENDING", "JOB_STATE_RUNNING", "JOB_STATE_CANCELLING"})
 FILTER_FIELDS = frozenset({"state", "displayName", "createTime", "updateTime", "startTime", "endTime"})
 
@@ -46,7 +53,7 @@ def container_of(job: Document) -> Container:
 
 def _vertex_variables(job: Document, spec: Document) -> dict[str, str]:
     """What Vertex AI sets itself; the folders only when the job names a base output directory."""
-    number = {"CLOUD_ML_JOB_ID": job.get("name", "").rsplit("/", 1)[-1]}
+    number = {"CLOUD_ML_JOB_ID": job.get("name", "").rsplit("/", 1)[-1], "CLUSTER_SPEC": _CLUSTER}
     base = fields.text(fields.part(spec, "baseOutputDirectory"), "outputUriPrefix").rstrip("/")
     if not base:
         return number
@@ -69,6 +76,14 @@ def pending(wanted: Document, name: str) -> Document:
     return {**given, "name": name, "state": "JOB_STATE_PENDING", "createTime": now, "updateTime": now}
 
 
+def pending_seconds(job: Document, least_seconds: float) -> float:
+    """How much longer a job waits that waits this long at least from its creation."""
+    if job["state"] != "JOB_STATE_PENDING" or not least_seconds:
+        return 0.0
+    waited = datetime.now(UTC) - datetime.fromisoformat(job["createTime"])
+    return max(0.0, least_seconds - waited.total_seconds())
+
+
 def running(job: Document) -> Document:
     """The job once its container has started; a job that is being cancelled stays so."""
     now = timestamp()
@@ -85,7 +100,7 @@ def exited(job: Document, code: int) -> Document:
     if code == 0:
         return _ended(job, "JOB_STATE_SUCCEEDED")
     status = code if code > 0 else _SIGNAL_OFFSET - code
-    message = f"The replica workerpool0-0 exited with a non-zero status of {status}."
+    message = f"The replica {_POOL}-0 exited with a non-zero status of {status}."
     return _ended(job, "JOB_STATE_FAILED", {"code": _CODE_INVALID, "message": message})
 
 

@@ -1,19 +1,25 @@
 """Long-running operations: begun, answered at once, and done later; none is left undone for ever.
 
-begun ──► its work runs ──► done: response | error
-              ▲    └ service killed
-              └──────────── the next start runs the work again, which must then come to the same
+begun ──► (its least duration) ──► its work runs ──► done: response | error
+              ▲                         └ service killed
+              └─────────────── the next start runs the work again, which must then come to the same
+
+On request an operation fails halfway, without its effect, or reports a failure although it had its effect.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from local.errors import CloudError, Status
 from local.vertex.documents import Document, Documents, public, timestamp
+from local.vertex.switches import Durations
 
 Arguments = Mapping[str, Any]
 _TYPES = "type.googleapis.com/google.cloud.aiplatform.v1."
@@ -32,6 +38,9 @@ _CODES = {
     Status.UNAVAILABLE: 14,
 }
 _CODE_INTERNAL = 13
+FAILURE = re.compile(
+    f"fail-operation-(?P<status>{'|'.join(status.value for status in _CODES)})(?P<after>-after-effect)?"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -47,17 +56,29 @@ class Work:
 class Operations:
     """The operations of every project, by the works that other parts name."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, durations: Durations) -> None:
         self._documents = documents
+        self._durations = durations
+        self._failure: str | None = None
         self._works: dict[str, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def register(self, kind: str, work: Work) -> None:
         self._works[kind] = work
 
+    @contextmanager
+    def failing(self, instruction: str | None) -> Iterator[None]:
+        """What is begun inside fails as the instruction (see FAILURE) says; nothing may be awaited inside."""
+        self._failure = instruction
+        try:
+            yield
+        finally:
+            self._failure = None
+
     def begin(self, owner: str, kind: str, arguments: Arguments) -> Document:
         """Begins a registered work on a resource; answers the operation, which is not done yet."""
-        operation = self._written(owner, self._works[kind].metadata, {"_kind": kind, "_arguments": dict(arguments)})
+        own = {"_kind": kind, "_arguments": dict(arguments), "_failure": self._failure}
+        operation = self._written(owner, self._works[kind].metadata, own)
         self._run_in_background(operation)
         return public(operation)
 
@@ -109,19 +130,41 @@ class Operations:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, operation: Document) -> None:
-        outcome = await self._outcome(self._works[operation["_kind"]], operation["_arguments"])
+        outcome = await self._outcome(operation)
         operation["metadata"]["genericMetadata"]["updateTime"] = timestamp()
         self._save({**operation, **outcome, "done": True})
 
-    async def _outcome(self, work: Work, arguments: Arguments) -> Document:
+    async def _outcome(self, operation: Document) -> Document:
         try:
-            return {"response": {"@type": message_type(work.response), **await work.run(arguments)}}
+            return {"response": await self._response(operation)}
         except CloudError as error:
             return {"error": {"code": _CODES.get(error.status, _CODE_INTERNAL), "message": error.message}}
         except Exception:
             # Whatever it was, the operation ends: nobody may wait for it for ever.
             _log.exception("an operation failed")
             return {"error": {"code": _CODE_INTERNAL, "message": "Internal error encountered."}}
+
+    async def _response(self, operation: Document) -> Document:
+        work, failure = self._works[operation["_kind"]], FAILURE.fullmatch(operation["_failure"] or "")
+        seconds = self._durations.of(operation["_kind"])
+        if failure is not None and not failure["after"]:
+            await asyncio.sleep(_left(operation, seconds / 2))
+            raise _asked_for(failure)
+        await asyncio.sleep(_left(operation, seconds))
+        answered = await work.run(operation["_arguments"])
+        if failure is not None:
+            raise _asked_for(failure)
+        return {"@type": message_type(work.response), **answered}
+
+
+def _asked_for(failure: re.Match[str]) -> CloudError:
+    return CloudError(Status(failure["status"]), "This operation was asked to fail.")
+
+
+def _left(operation: Document, seconds: float) -> float:
+    """How much of a duration is left since the operation was begun, perhaps by a service that was killed since."""
+    begun = datetime.fromisoformat(operation["metadata"]["genericMetadata"]["createTime"])
+    return max(0.0, seconds - (datetime.now(UTC) - begun).total_seconds()) if seconds else 0.0
 
 
 def message_type(name: str) -> str:

@@ -14,6 +14,7 @@ from local.vertex.deployments import deployments_of
 from local.vertex.documents import Document, Documents, public, timestamp
 from local.vertex.filters import parsed
 from local.vertex.operations import EMPTY, Arguments, Operations, Work
+from local.vertex.switches import NEW_VERSION, Switches
 
 _MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 _ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
@@ -26,12 +27,18 @@ class Registry:
     """The models of every project."""
 
     def __init__(
-        self, documents: Documents, operations: Operations, containers: Containers, artefacts: Artefacts
+        self,
+        documents: Documents,
+        operations: Operations,
+        containers: Containers,
+        artefacts: Artefacts,
+        switches: Switches,
     ) -> None:
         self._documents = documents
         self._operations = operations
         self._containers = containers
         self._artefacts = artefacts
+        self._switches = switches
         operations.register("upload", Work(self._uploaded, "UploadModelResponse", "UploadModelOperationMetadata"))
 
     def upload(self, parent: str, request: Document) -> Document:
@@ -128,6 +135,8 @@ class Registry:
             return name
         if identity and not _MODEL_ID.fullmatch(identity):
             raise CloudError(Status.INVALID_ARGUMENT, f"Invalid model id: {identity}")
+        if exists and self._switches.existing_model == NEW_VERSION:
+            return name
         if exists or self._operations.under_way(name):
             raise CloudError(Status.ALREADY_EXISTS, f"The Model {name} already exists.")
         return name

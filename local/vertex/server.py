@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
+from local.faults import Faults
 from local.processes import Processes
 from local.vertex.app import App
 from local.vertex.artefacts import Artefacts
@@ -19,7 +20,7 @@ from local.vertex.containers import Containers, Image
 from local.vertex.documents import Documents
 from local.vertex.endpoints import Endpoints
 from local.vertex.job_runs import Jobs
-from local.vertex.operations import Operations
+from local.vertex.operations import FAILURE, Operations
 from local.vertex.registry import Registry
 from local.vertex.serving import Serving
 from local.vertex.switches import Switches
@@ -104,12 +105,13 @@ class _Service:
 
     async def _serve(self, listener: socket.socket) -> None:
         documents = Documents(self._folder)
-        operations = Operations(documents)
-        registry = Registry(documents, operations, self._containers, self._artefacts)
+        operations = Operations(documents, self._switches.durations)
+        registry = Registry(documents, operations, self._containers, self._artefacts, self._switches)
         serving = Serving(self._containers)
         endpoints = Endpoints(documents, operations, registry, serving, self._switches, random.Random())
         jobs = Jobs(documents, self._containers, self._switches)
-        self._server = uvicorn.Server(_config(App(jobs, registry, endpoints, operations)))
+        app = App(jobs, registry, endpoints, operations)
+        self._server = uvicorn.Server(_config(Faults(app, app.name_of, FAILURE)))
         endpoints.resume()
         operations.resume()
         jobs.resume()
@@ -126,7 +128,7 @@ class _Service:
 async def _nothing(*_: object) -> None: ...
 
 
-def _config(app: App) -> uvicorn.Config:
+def _config(app: Faults) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_level="warning",
