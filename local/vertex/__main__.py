@@ -1,4 +1,4 @@
-"""`python -m local.vertex --port N --data DIR --images FILE --storage URL [--pubsub HOST:PORT]`: says when it is ready."""
+"""`python -m local.vertex --port N --data DIR --images FILE --storage URL`, on its own or as the supervisor runs it."""
 
 import argparse
 import json

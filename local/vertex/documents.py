@@ -8,11 +8,10 @@ import json
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from local.errors import CloudError, Status
+from local.fields import Document
 
-Document = dict[str, Any]
 _FIRST_NUMBER = 1_000_001
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (

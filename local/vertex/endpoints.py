@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from local import fields
 from local.errors import CloudError, Status
-from local.vertex import fields, traffic
-from local.vertex.documents import Document, Documents, public, timestamp
+from local.fields import Document
+from local.vertex import traffic
+from local.vertex.documents import Documents, public, timestamp
 from local.vertex.filters import parsed
 from local.vertex.operations import EMPTY, Arguments, Operations, Work, message_type
 from local.vertex.registry import Registry

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Collection
 
 from local.errors import CloudError, Status
-from local.vertex.documents import Document
+from local.fields import Document
 
 Predicate = Callable[[Document], bool]
 _TOKEN = re.compile(r'\s*(?:([()])|(!=|<=|>=|[=:<>])|"((?:[^"\\]|\\.)*)"|([^\s()=!:<>"]+))')

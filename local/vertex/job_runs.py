@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.errors import CloudError
+from local.fields import Document
 from local.processes import Child
 from local.vertex import jobs
 from local.vertex.containers import Containers
-from local.vertex.documents import Document, Documents, public
+from local.vertex.documents import Documents, public
 from local.vertex.filters import parsed
 from local.vertex.switches import Switches
 

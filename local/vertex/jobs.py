@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from local import fields
 from local.errors import CloudError, Status
-from local.vertex import fields
-from local.vertex.documents import Document, timestamp
+from local.fields import Document
+from local.vertex.documents import timestamp
 
 _DEFAULT_TIMEOUT_SECONDS = 7 * 86_400.0
 _CODE_CANCELLED, _CODE_INVALID, _CODE_DEADLINE, _CODE_INTERNAL = 1, 3, 4, 13

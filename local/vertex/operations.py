@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.errors import CloudError, Status
-from local.vertex.documents import Document, Documents, public, timestamp
+from local.fields import Document
+from local.vertex.documents import Documents, public, timestamp
 from local.vertex.switches import Durations
 
 Arguments = Mapping[str, Any]

@@ -9,7 +9,8 @@ from typing import NoReturn
 from starlette.responses import Response
 
 from local.errors import CloudError, Status, status_of_http
-from local.vertex.documents import Document
+from local.fields import Document
+from local.rest import decoded
 from local.vertex.endpoints import Arm, Endpoints
 from local.vertex.http_client import Answer
 
@@ -51,17 +52,6 @@ class Predictions:
         return Response(answer.body, headers=headers)
 
 
-def decoded(body: bytes) -> Document:
-    """A request's JSON object; INVALID_ARGUMENT for anything else."""
-    try:
-        found = json.loads(body, parse_constant=_not_json) if body else {}
-    except (ValueError, RecursionError) as error:
-        raise CloudError(Status.INVALID_ARGUMENT, "Invalid JSON payload received.") from error
-    if not isinstance(found, dict):
-        raise CloudError(Status.INVALID_ARGUMENT, "Invalid JSON payload received. Root element must be a message.")
-    return found
-
-
 def _checked(body: bytes) -> bytes:
     request = decoded(body)
     if unknown := sorted(set(request) - _FIELDS):
@@ -85,7 +75,3 @@ def _refuse(answer: Answer) -> NoReturn:
     """The container's refusal in Google's form, its own words as the message."""
     message = answer.body.decode(errors="replace")[:_MAX_ERROR_CHARACTERS]
     raise CloudError(status_of_http(answer.status), message, http_code=answer.status)
-
-
-def _not_json(_constant: str) -> NoReturn:
-    raise ValueError("not JSON")

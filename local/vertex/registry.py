@@ -6,12 +6,13 @@ A model is one document that holds its versions, so that moving an alias from on
 import re
 from collections.abc import Mapping
 
+from local import fields
 from local.errors import CloudError, Status
-from local.vertex import fields
+from local.fields import Document
 from local.vertex.artefacts import Artefacts
 from local.vertex.containers import Containers
 from local.vertex.deployments import deployments_of
-from local.vertex.documents import Document, Documents, public, timestamp
+from local.vertex.documents import Documents, public, timestamp
 from local.vertex.filters import parsed
 from local.vertex.operations import EMPTY, Arguments, Operations, Work
 from local.vertex.switches import NEW_VERSION, Switches

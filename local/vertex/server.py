@@ -14,6 +14,7 @@ import uvicorn
 
 from local.faults import Faults
 from local.processes import Processes
+from local.rest import RestApp
 from local.vertex.app import App
 from local.vertex.artefacts import Artefacts
 from local.vertex.containers import Containers, Image
@@ -111,7 +112,7 @@ class _Service:
         endpoints = Endpoints(documents, operations, registry, serving, self._switches, random.Random())
         jobs = Jobs(documents, self._containers, self._switches)
         app = App(jobs, registry, endpoints, operations)
-        self._server = uvicorn.Server(_config(Faults(app, app.name_of, FAILURE)))
+        self._server = uvicorn.Server(_config(Faults(RestApp(app.answer), app.name_of, FAILURE)))
         endpoints.resume()
         operations.resume()
         jobs.resume()

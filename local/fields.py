@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from local.errors import CloudError, Status
-from local.vertex.documents import Document
 
+Document = dict[str, Any]
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)s")
 _LABEL = re.compile(r"[\w-]{0,63}")
 _MAX_LABELS = 64
