@@ -200,6 +200,7 @@ class RollbackRequested(Event):
     by: str
     because: str
     set_aside: bool = False
+    inconclusive: bool = False
     numbers: Mapping[str, Any] = Field(default_factory=dict)
 
 
@@ -211,14 +212,15 @@ class RolledBack(RunEvent):
     by: str
     because: str
     set_aside: bool
+    inconclusive: bool = False
     numbers: Mapping[str, Any] = Field(default_factory=dict)
 
 
 class RetirementDue(RunEvent):
-    """A deployment or a version is no longer needed."""
+    """A deployment or a version is no longer needed, or older `versions` of the model named may no longer be."""
 
     topic: ClassVar[str] = "retirement-due"
-    what: Literal["staging", "base", "version"]
+    what: Literal["staging", "base", "version", "versions"]
     target: str
 
 

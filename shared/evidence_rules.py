@@ -40,6 +40,14 @@ class EvidenceRules(BaseModel):
         ge=1,
         description="intervals in a row without a sign of the canary, while production has traffic, that end it",
     )
+    label_starved_intervals: int = Field(
+        10,
+        ge=1,
+        description="intervals in a row without a label of the canary, after which people are told",
+    )
+    false_split_alarm: float = Field(
+        0.001, gt=0, lt=1, description="chance at most of ever calling an ordered split of the traffic suspect"
+    )
     false_rollback_percent: Percent = Field(
         1.0, description="chance at most of ever rolling back a canary that is in nothing worse than production"
     )

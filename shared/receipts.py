@@ -2,17 +2,15 @@
 
 A receipt is opaque and signed: base64url of a small JSON body and 16 bytes of HMAC-SHA256 (RFC 2104, truncated as its
 section 5 allows). Its (reporter, sequence) pair is its identity; sequences are dense, so that what was counted already
-is a few ranges.
+needs little room.
 """
 
 import base64
 import hashlib
 import hmac
 import json
-from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import dataclass
 from typing import Any
 
 _MAC_BYTES = 16
@@ -86,31 +84,3 @@ def _opened(text: str) -> tuple[bytes, list[Any]]:
 
 def _mac(key: bytes, body: bytes) -> bytes:
     return hmac.digest(key, body, hashlib.sha256)[:_MAC_BYTES]
-
-
-@dataclass
-class Seen:
-    """The sequences already counted, as sorted ranges [first, last] per reporter."""
-
-    ranges: dict[str, list[list[int]]] = field(default_factory=dict)
-
-    def add(self, reporter: str, sequence: int) -> bool:
-        """Counts a sequence; answers whether it was new."""
-        known = self.ranges.setdefault(reporter, [])
-        place = bisect_right(known, sequence, key=itemgetter(0)) - 1
-        before = known[place] if place >= 0 else None
-        if before is not None and before[1] >= sequence:
-            return False
-        after = known[place + 1] if place + 1 < len(known) else None
-        joins_before = before is not None and before[1] == sequence - 1
-        joins_after = after is not None and after[0] == sequence + 1
-        if before is not None and after is not None and joins_before and joins_after:
-            before[1] = after[1]
-            del known[place + 1]
-        elif before is not None and joins_before:
-            before[1] = sequence
-        elif after is not None and joins_after:
-            after[0] = sequence
-        else:
-            known.insert(place + 1, [sequence, sequence])
-        return True

@@ -43,6 +43,7 @@ class Rollout:
     candidate: Deployed
     base: Deployed | None
     steps: tuple[int, ...]
+    opened: Record
     ordered: tuple[Record, ...]
     shifted: tuple[Record, ...]
     verdict: Record | None
@@ -51,6 +52,12 @@ class Rollout:
     @property
     def decision(self) -> Decision | None:
         return None if self.verdict is None else self.verdict.data["decision"]
+
+    @property
+    def returns(self) -> int | None:
+        """The promoted rollout that this one leaves, going back to an older version; None of any other rollout."""
+        returned: int | None = self.opened.data.get("returns")
+        return returned
 
     @property
     def percent(self) -> int:
@@ -100,18 +107,25 @@ def last_rollout(ledger: Ledger, model: ModelName) -> int:
 def load(ledger: Ledger, model: ModelName, number: int) -> Rollout:
     """A rollout as it stands; NotYet if it was not opened."""
     opened = ledger.require(rollout_key(model, number, "opened"))
-    base = opened.data["base"]
+    candidate, base = arms_of(opened)
     return Rollout(
         model=model,
         number=number,
-        candidate=Deployed.from_json(opened.data["candidate"]),
-        base=Deployed.from_json(base) if base else None,
+        candidate=candidate,
+        base=base,
         steps=tuple(opened.data["steps"]),
+        opened=opened,
         ordered=_records(ledger, rollout_key(model, number, "steps/")),
         shifted=_records(ledger, rollout_key(model, number, "shifted/")),
         verdict=ledger.find(rollout_key(model, number, "verdict")),
         end=ledger.find(rollout_key(model, number, "end")),
     )
+
+
+def arms_of(opened: Record) -> tuple[Deployed, Deployed | None]:
+    """The candidate and the base that a rollout was opened with."""
+    base = opened.data["base"]
+    return Deployed.from_json(opened.data["candidate"]), Deployed.from_json(base) if base else None
 
 
 def newest(ledger: Ledger, model: ModelName) -> Rollout | None:
@@ -142,7 +156,8 @@ def promote(ledger: Ledger, rollout: Rollout, by: str, because: str) -> Record:
         retired = (
             [RetirementDue(model=rollout.model, run=run, what="base", target=rollout.base.id)] if rollout.base else []
         )
-        return Outcome({"outcome": "promoted", "by": by, "because": because}, (promoted, *retired))
+        older = RetirementDue(model=rollout.model, run=run, what="versions", target=rollout.model)
+        return Outcome({"outcome": "promoted", "by": by, "because": because}, (promoted, *retired, older))
 
     return ledger.once(rollout_key(rollout.model, rollout.number, "end"), ended)
 

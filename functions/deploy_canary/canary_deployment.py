@@ -3,12 +3,11 @@
 opened ─► [verdict, end?] ─► endpoint ─► deployment ~ ─► [verdict, end?] ─► steps/1
 """
 
-from datetime import timedelta
-
+from shared.deployment import brought_up
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import SmokePassed, TrafficRequested
 from shared.ids import RunId, run_parts
-from shared.ledger import Outcome, Record, rollout_key, run_key, window_key
+from shared.ledger import Outcome, rollout_key, run_key, window_key
 from shared.rollouts import (
     ALL,
     Deployed,
@@ -38,8 +37,9 @@ def deploy(event: SmokePassed, step: Step) -> Events:
     if endpoint is None:
         _make_endpoint(rollout, step)
         return ()
-    if rollout.candidate.id not in endpoint.deployed:
-        return _make_deployment(event.run, rollout, step)
+    progress = brought_up(rollout, _settings(event.run, step).serving, step)
+    if not progress.stands:
+        return _failed(event.run, rollout, progress.trouble, step)
     now = load(step.ledger, event.model, rollout.number)
     if now.verdict is not None or now.end is not None:
         return _withdrawn(now, step)
@@ -90,37 +90,6 @@ def _make_endpoint(rollout: Rollout, step: Step) -> None:
         step.cloud.vertex.create_endpoint(production_endpoint(rollout.model))
     except Conflict:
         return  # somebody else is making it
-
-
-def _make_deployment(run: RunId, rollout: Rollout, step: Step) -> Events:
-    key = rollout_key(rollout.model, rollout.number, "deployment")
-    started = step.ledger.find(key)
-    if started is not None:
-        return _failed(run, rollout, _trouble(started, run, step), step)
-    serving = _settings(run, step).serving
-    step.ledger.claim(key, step.cloud.environment.lease_seconds)
-    try:
-        operation = step.cloud.vertex.deploy(
-            production_endpoint(rollout.model),
-            rollout.candidate.id,
-            rollout.candidate.version,
-            serving.machine_type,
-            (serving.replicas_min, serving.replicas_max),
-            {},
-        )
-    except Conflict as taken:
-        raise NotYet("the deployment that was started before") from taken
-    step.ledger.once(key, lambda: Outcome({"operation": operation.name}))
-    return ()
-
-
-def _trouble(started: Record, run: RunId, step: Step) -> str:
-    """Why a deployment will not come about; nothing while it still may."""
-    operation = step.cloud.vertex.operation(started.data["operation"])
-    if operation.done and operation.error:
-        return operation.error
-    limit = _settings(run, step).serving.deploy_timeout_seconds
-    return f"not done after {limit} s" if step.cloud.now() - started.at > timedelta(seconds=limit) else ""
 
 
 def _failed(run: RunId, rollout: Rollout, trouble: str, step: Step) -> Events:

@@ -75,5 +75,6 @@ def _set_aside(model: ModelName, window: int, step: Step) -> bool:
     rollout = step.ledger.find(run_key(run, "rollout"))
     if rollout is None:
         return False
-    verdict = step.ledger.find(rollout_key(model, rollout.data["rollout"], "verdict"))
-    return verdict is not None and bool(verdict.data.get("set_aside"))
+    # A verdict of rollback, or the request to go back that came after the promotion.
+    left = [step.ledger.find(rollout_key(model, rollout.data["rollout"], name)) for name in ("verdict", "returned")]
+    return any(record is not None and record.data.get("set_aside") for record in left)

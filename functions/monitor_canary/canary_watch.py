@@ -3,28 +3,38 @@
 from datetime import timedelta
 
 from interval_closing import close_due
+from rollout_rules import rules_of, settings_of
 
-from shared.events import Notification, TrafficShifted
-from shared.ids import run_parts
-from shared.ledger import Outcome, Record, run_key, window_key
+from shared.envelope import Envelope
+from shared.events import Notification, RollbackRequested, RolledBack, TrafficShifted
+from shared.ledger import Outcome, Record, rollout_key, run_key
 from shared.rollouts import Rollout, load, promote
-from shared.settings import Settings
 from shared.step import Events, Step
 
 
 def watch(event: TrafficShifted, step: Step) -> Events:
-    """Judges a canary; at 100 % ends the run, and promotes it if there is no base or the bake is over."""
+    """Judges a canary; at 100 % ends the run, goes on judging, and promotes it once the bake is over.
+
+    Without a base to go back to, or when it is itself a return to an older version, there is nothing to wait for.
+    """
     rollout = load(step.ledger, event.model, event.rollout)
     if rollout.end is not None or rollout.decision is not None:
         return rollout.end.events if rollout.end and rollout.decision == "promote" else ()
     if not rollout.live:
-        return close_due(rollout, step)
+        return close_due(rollout, rules_of(rollout.opened, step), step)
+    if rollout.returns is not None:
+        return _returned(rollout, rollout.returns, step)
     live = step.ledger.once(run_key(event.run, "end"), lambda: _live(rollout))
     if rollout.base is None:
         return [*live.events, *promote(step.ledger, rollout, "monitor_canary", "the first model has no base").events]
-    if _baked(rollout, live, step):
-        return [*live.events, *promote(step.ledger, rollout, "monitor_canary", "its bake is over").events]
-    return live.events
+    judged = close_due(rollout, rules_of(rollout.opened, step), step)
+    if _harmful(judged) or not _baked(rollout, live, step):
+        return [*live.events, *judged]
+    return [*live.events, *promote(step.ledger, rollout, "monitor_canary", "its bake is over").events]
+
+
+def _harmful(judged: list[Envelope]) -> bool:
+    return any(isinstance(envelope.payload, RollbackRequested) for envelope in judged)
 
 
 def _live(rollout: Rollout) -> Outcome:
@@ -36,6 +46,30 @@ def _live(rollout: Rollout) -> Outcome:
 
 
 def _baked(rollout: Rollout, live: Record, step: Step) -> bool:
-    model, window = run_parts(rollout.candidate.run)
-    settings = Settings.model_validate(step.ledger.require(window_key(model, window)).data["settings"])
-    return step.cloud.now() - live.at >= timedelta(seconds=settings.rollout.bake_seconds)
+    return step.cloud.now() - live.at >= timedelta(
+        seconds=settings_of(rollout.candidate.run, step).rollout.bake_seconds
+    )
+
+
+def _returned(rollout: Rollout, left: int, step: Step) -> list[Envelope]:
+    """An older version answers everything again: the rollout that was left is told to be rolled back."""
+    key = rollout_key(rollout.model, rollout.number, "returned")
+    told = step.ledger.once(key, lambda: _left(rollout, left))
+    by, because = rollout.opened.data["by"], f"a return from rollout {left}"
+    return [*told.events, *promote(step.ledger, rollout, by, because).events]
+
+
+def _left(rollout: Rollout, left: int) -> Outcome:
+    asked, base = rollout.opened.data, rollout.base
+    assert base is not None  # whoever returns comes from somewhere
+    version = rollout.candidate.version.rsplit("@", 1)[-1]
+    told = RolledBack(
+        model=rollout.model, run=base.run, rollout=left, by=asked["by"], because=asked["because"],
+        set_aside=asked["set_aside"], numbers=asked["numbers"],
+    )  # fmt: skip
+    notice = Notification(
+        model=rollout.model, run=base.run, severity="warning",
+        title=f"{rollout.model}: rolled back, version {version} of the registry answers everything",
+        why=(f"asked for by {asked['by']}: {asked['because']}",),
+    )  # fmt: skip
+    return Outcome({"left": left, "by": asked["by"], "because": asked["because"]}, (told, notice))

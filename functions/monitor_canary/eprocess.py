@@ -45,7 +45,7 @@ class Rate(NamedTuple):
 
     @property
     def value(self) -> float:
-        return _inside(self.bad / self.units)
+        return inside(self.bad / self.units)
 
     def after(self, arms: Arms) -> "Rate":
         """The rate for the next interval; one without production events teaches nothing and forgets nothing."""
@@ -62,13 +62,13 @@ def prior(history: float | None) -> Rate:
 def harm_bets(production: float) -> tuple[float, ...]:
     """Canary rates bet on when the hypothesis is that its rate is not higher: production's odds, multiplied."""
     odds = production / (1.0 - production)
-    return tuple(_inside(odds * ratio / (1.0 + odds * ratio)) for ratio in ODDS_RATIOS)
+    return tuple(inside(odds * ratio / (1.0 + odds * ratio)) for ratio in ODDS_RATIOS)
 
 
 def safety_bets(production: float, margin: float) -> tuple[float, ...]:
     """Canary rates bet on when the hypothesis is that the canary's rate is higher by at least the margin."""
     bets = (0.8 * production, production, production + margin / 4, production + margin / 2)
-    return tuple(_inside(bet) for bet in bets)
+    return tuple(inside(bet) for bet in bets)
 
 
 def log_factors(arms: Arms, bets: Sequence[float], production: float, margin: float) -> tuple[float, ...]:
@@ -76,6 +76,11 @@ def log_factors(arms: Arms, bets: Sequence[float], production: float, margin: fl
     if arms.canary_units == 0 or arms.production_units == 0:
         return (0.0,) * len(bets)
     return tuple(_log_factor(arms, bet, production, margin) for bet in bets)
+
+
+def fixed_null_factors(bad: int, units: int, null: float) -> tuple[float, ...]:
+    """The logarithms of the factors of an interval of one arm alone, against its rate being at most `null`."""
+    return tuple(_log_ratio(bad, units, bet, null) for bet in harm_bets(null))
 
 
 def log_capital(logarithms: Sequence[float]) -> float:
@@ -119,5 +124,6 @@ def _log_ratio(bad: int, units: int, bet: float, null: float) -> float:
     return bad * math.log(bet / null) + (units - bad) * (math.log1p(-bet) - math.log1p(-null))
 
 
-def _inside(rate: float) -> float:
+def inside(rate: float) -> float:
+    """The rate, or the nearest one that can be bet on."""
     return min(max(rate, _LEAST_RATE), 1.0 - _LEAST_RATE)

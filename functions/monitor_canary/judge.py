@@ -2,10 +2,12 @@
 
     begin ─► advance(interval 1) ─► advance(interval 2) ─► …        decide(state) after each of them
                                                                       ├ roll_back    evidence of harm that matters
-    wrong    labelled predictions that were wrong                     ├ silent       the canary does not show up
-    errors   requests answered with an error, or not in time          ├ go_on        evidence against every such harm
-    slow50   answers beyond production's median, by a factor          ├ out_of_time  neither within the time limit
-    slow99   answers beyond production's p99, by a factor             └ not_enough   wait; what is missing is said
+    wrong    labelled predictions that were wrong                     ├ silent         the canary does not show up
+    errors   requests answered with an error, or not in time          ├ split_suspect  a pause: it gets another share
+    slow50   answers beyond production's median, by a factor          ├ go_on          evidence against every such harm
+    slow99   answers beyond production's p99, by a factor             ├ out_of_time    neither within the time limit
+                                                                      ├ label_starved  a pause: only labels are missing
+                                                                      └ not_enough     wait; what is missing is said
 
 Whatever the number of looks: a canary that is in nothing worse is ever rolled back with a chance of at most
 `false_rollback_percent`; one that is worse by a margin ever passes with a chance of at most `wrong_promotion_percent`.
@@ -14,16 +16,25 @@ That needs requests that are independent, routed at random, and labels that come
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
-from eprocess import Arms
-from judge_reasons import harm_bound, numbers_of, safety_bound, seconds_since, told_harm, told_safety
-from judge_state import SAFETY_TESTS, TESTS, IntervalCounts, JudgeState, TestName, TestState, margin_of, with_limits
+from judge_reasons import e_value, harm_bound, numbers_of, safety_bound, seconds_since, told_harm, told_safety
+from judge_state import (
+    SAFETY_TESTS,
+    TESTS,
+    IntervalCounts,
+    JudgeState,
+    TestName,
+    TestState,
+    arms_in,
+    margin_of,
+    with_limits,
+)
 
-from shared.evidence import Counts, above
+from shared.evidence import Counts
 from shared.evidence_rules import EvidenceRules
 
-Kind = Literal["go_on", "roll_back", "silent", "out_of_time", "not_enough"]
+Kind = Literal["go_on", "roll_back", "silent", "out_of_time", "label_starved", "split_suspect", "not_enough"]
 _IDLE_LOG_CHANCE = math.log(1e-6)  # below this nobody calls it luck that no request went to the canary
 
 
@@ -67,12 +78,15 @@ def decide(state: JudgeState, rules: EvidenceRules) -> Verdict:
         return Verdict("roll_back", tuple(told_harm(name, state, rules) for name in harmful), numbers, harmful)
     if silent:
         return Verdict("silent", silent, numbers)
-    if not missing:
+    suspect = _suspect(state, rules)
+    if not missing and not suspect:
         return Verdict("go_on", tuple(told_safety(name, state, rules) for name in SAFETY_TESTS), numbers)
     if seconds_since(state.first, state, rules) >= rules.time_limit_seconds:
         limit = f"no verdict within {rules.time_limit_seconds:g} s"
-        return Verdict("out_of_time", (limit, *missing), numbers)
-    return Verdict("not_enough", missing, numbers)
+        return Verdict("out_of_time", (limit, *suspect, *missing), numbers)
+    if suspect:
+        return Verdict("split_suspect", (*suspect, *missing), numbers)
+    return Verdict("label_starved" if _starved(state, rules) else "not_enough", missing, numbers)
 
 
 def _stepped(state: JudgeState, interval: IntervalCounts, percent: int) -> JudgeState:
@@ -81,7 +95,8 @@ def _stepped(state: JudgeState, interval: IntervalCounts, percent: int) -> Judge
     if percent > 0 and state.first is None:
         update["first"] = interval.number
     if percent != state.percent:
-        update |= {"step_first": interval.number, "step_requests": 0, **_NOT_SILENT}
+        step = {"step_first": interval.number, "step_requests": 0, "split_canary": 0, "split_production": 0}
+        update |= {**step, "split_before": state.log_split, **_NOT_SILENT}
     return state.model_copy(update=update)
 
 
@@ -96,7 +111,14 @@ def _seen(state: JudgeState, interval: IntervalCounts, percent: int) -> JudgeSta
         "production_requests": state.production_requests + production.requests,
         "canary_late": state.canary_late + canary.late,
         "production_late": state.production_late + production.late,
+        "canary_late_labels": state.canary_late_labels + interval.canary_late_labels,
+        "production_late_labels": state.production_late_labels + interval.production_late_labels,
     }
+    if canary.reports and production.reports:
+        update["split_canary"] = state.split_canary + canary.requests
+        update["split_production"] = state.split_production + production.requests
+    if canary.requests or canary.labelled:
+        update["unlabelled_intervals"] = 0 if canary.labelled else state.unlabelled_intervals + 1
     if canary.requests:
         update |= _NOT_SILENT
     elif production.requests:
@@ -110,29 +132,14 @@ def _seen(state: JudgeState, interval: IntervalCounts, percent: int) -> JudgeSta
 def _tests(state: JudgeState, interval: IntervalCounts, rules: EvidenceRules) -> dict[TestName, TestState]:
     dark = IntervalCounts(interval.number, Counts(), interval.production)
     seen = interval if state.percent else dark
-    return {name: test.after(_arms(name, seen, state), margin_of(name, state, rules)) for name, test in _named(state)}
+    return {
+        name: test.after(arms_in(name, seen, state.limits), margin_of(name, state, rules))
+        for name, test in _named(state)
+    }
 
 
 def _named(state: JudgeState) -> list[tuple[TestName, TestState]]:
     return [(name, state.tests[name]) for name in TESTS]
-
-
-def _arms(name: TestName, interval: IntervalCounts, state: JudgeState) -> Arms:
-    """What a test counts, in both arms; nothing is slow before it is known what slow means."""
-    canary, production = interval.canary, interval.production
-    match name:
-        case "wrong":
-            return Arms(canary.wrong, canary.labelled, production.wrong, production.labelled)
-        case "errors":
-            return Arms(canary.errors, canary.requests, production.errors, production.requests)
-        case "slow50" | "slow99":
-            if state.limits is None:
-                return Arms(0, 0, 0, 0)
-            first = (state.limits.slow50 if name == "slow50" else state.limits.slow99).first_bucket
-            slow = above(canary.latency, first), above(production.latency, first)
-            return Arms(slow[0], canary.answers, slow[1], production.answers)
-        case _:
-            assert_never(name)
 
 
 def _harmful(name: TestName, state: JudgeState, rules: EvidenceRules) -> bool:
@@ -156,6 +163,24 @@ def _silence(state: JudgeState, rules: EvidenceRules) -> tuple[str, ...]:
     return ()
 
 
+def _suspect(state: JudgeState, rules: EvidenceRules) -> tuple[str, ...]:
+    if state.log_split < -math.log(rules.false_split_alarm):
+        return ()
+    found = 100 * state.split_canary / max(state.split_canary + state.split_production, 1)
+    return (
+        f"split: {found:.1f} % of this step's requests came to the canary where {state.percent} % were ordered; "
+        f"e-value {e_value(state.log_split):.3g} of {1 / rules.false_split_alarm:g}",
+    )
+
+
+def _starved(state: JudgeState, rules: EvidenceRules) -> bool:
+    """Whether labels have stopped to come, or never came, and nothing else is missing."""
+    if not rules.labels_required or state.unlabelled_intervals < rules.label_starved_intervals:
+        return False
+    unlabelled = rules.model_copy(update={"labels_required": False, "minimum_labels": 0})
+    return not _missing(state, unlabelled)
+
+
 def _missing(state: JudgeState, rules: EvidenceRules) -> tuple[str, ...]:
     """Everything that a step still waits for."""
     if state.percent == 0:
@@ -171,7 +196,7 @@ def _missing(state: JudgeState, rules: EvidenceRules) -> tuple[str, ...]:
         (labels >= rules.minimum_labels, f"{labels} of {rules.minimum_labels} labels"),
         (
             _timely(state, rules),
-            f"too many late reports: more than {rules.late_share_percent:g} % of an arm's requests",
+            f"too many late reports: more than {rules.late_share_percent:g} % of an arm's requests or labels",
         ),
         *((_safe(name, state, rules), told_safety(name, state, rules)) for name in _required(rules)),
     )
@@ -183,5 +208,11 @@ def _required(rules: EvidenceRules) -> tuple[TestName, ...]:
 
 
 def _timely(state: JudgeState, rules: EvidenceRules) -> bool:
-    arms = ((state.canary_late, state.canary_requests), (state.production_late, state.production_requests))
+    wrong = state.tests["wrong"]
+    arms = (
+        (state.canary_late, state.canary_requests),
+        (state.production_late, state.production_requests),
+        (state.canary_late_labels, wrong.canary_units),
+        (state.production_late_labels, wrong.production_units),
+    )
     return all(100 * late <= rules.late_share_percent * (late + counted) for late, counted in arms)

@@ -29,7 +29,8 @@ def told_harm(name: TestName, state: JudgeState, rules: EvidenceRules) -> str:
     test = state.tests[name]
     return (
         f"{_compared(name, test)}, {100 * (test.estimate or 0.0):.1f} points more where "
-        f"{100 * margin_of(name, state, rules):.1f} matter; e-value {_e(test.log_harm):.3g} of {harm_bound(rules):g}"
+        f"{100 * margin_of(name, state, rules):.1f} matter; "
+        f"e-value {e_value(test.log_harm):.3g} of {harm_bound(rules):g}"
     )
 
 
@@ -40,7 +41,7 @@ def told_safety(name: TestName, state: JudgeState, rules: EvidenceRules) -> str:
     test = state.tests[name]
     return (
         f"{_compared(name, test)}; evidence that it is not {100 * margin_of(name, state, rules):.1f} points more: "
-        f"e-value {_e(test.log_safety):.3g} of {safety_bound(rules):g}"
+        f"e-value {e_value(test.log_safety):.3g} of {safety_bound(rules):g}"
     )
 
 
@@ -55,7 +56,8 @@ def _compared(name: TestName, test: TestState) -> str:
     )
 
 
-def _e(logarithm: float) -> float:
+def e_value(logarithm: float) -> float:
+    """The e-value of a logarithm, cut off where it would be no number any more."""
     return math.exp(min(logarithm, _MOST_LOG))
 
 
@@ -68,6 +70,9 @@ def numbers_of(state: JudgeState, rules: EvidenceRules) -> dict[str, Any]:
         "step": {"seconds": seconds_since(state.step_first, state, rules), "requests": state.step_requests},
         "requests": {"canary": state.canary_requests, "production": state.production_requests},
         "late": {"canary": state.canary_late, "production": state.production_late},
+        "late_labels": {"canary": state.canary_late_labels, "production": state.production_late_labels},
+        "unlabelled_intervals": state.unlabelled_intervals,
+        "split": {"e_value": e_value(state.log_split), "bound": 1 / rules.false_split_alarm},
         "silent_intervals": {"unseen": state.unseen_intervals, "idle": state.idle_intervals},
         "slow_seconds": {name: limit.seconds for name, limit in state.limits} if state.limits else None,
         "tests": {name: _test_numbers(name, state, rules) for name in TESTS},
@@ -82,7 +87,7 @@ def _test_numbers(name: TestName, state: JudgeState, rules: EvidenceRules) -> di
         "production": {"bad": test.production_bad, "of": test.production_units},
         "difference_points": estimate,
         "margin_points": round(100 * margin_of(name, state, rules), 4),
-        "harm": {"e_value": _e(test.log_harm), "bound": harm_bound(rules)},
+        "harm": {"e_value": e_value(test.log_harm), "bound": harm_bound(rules)},
     }
-    safety = {"e_value": _e(test.log_safety), "bound": safety_bound(rules)}
+    safety = {"e_value": e_value(test.log_safety), "bound": safety_bound(rules)}
     return {**numbers, "safety": safety} if name in SAFETY_TESTS else numbers

@@ -5,10 +5,11 @@ Folding the intervals one by one from the start, or from any kept state, gives t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, assert_never, get_args
 
 from eprocess import ODDS_RATIOS, Arms, Rate, harm_bets, log_capital, log_factors, prior, safety_bets
 from pydantic import BaseModel, ConfigDict
+from split_check import log_evidence
 
 from shared.evidence import Counts, Histogram, above, limit_seconds, quantile, rounded_up
 from shared.evidence_rules import EvidenceRules
@@ -21,7 +22,9 @@ _HALF = 0.5
 _LEAST_SHARE_OF_MARGIN = 0.25  # left of a margin on slowness when production itself is that slow already
 
 
-class _Kept(BaseModel):
+class Kept(BaseModel):
+    """What stands in an interval's record and is read back from it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -41,9 +44,11 @@ class IntervalCounts:
     number: int
     canary: Counts
     production: Counts
+    canary_late_labels: int = 0
+    production_late_labels: int = 0
 
 
-class Limit(_Kept):
+class Limit(Kept):
     """What is slow, fixed before it is asked: from a bucket on, and the rise of that share which matters."""
 
     first_bucket: int
@@ -54,14 +59,14 @@ class Limit(_Kept):
         return limit_seconds(self.first_bucket)
 
 
-class Limits(_Kept):
+class Limits(Kept):
     """What is slow against production's median, and against its slowest hundredth."""
 
     slow50: Limit
     slow99: Limit
 
 
-class TestState(_Kept):
+class TestState(Kept):
     """One kind of bad event: all counts so far, and the capital of every bet, as logarithms.
 
     `excess` / `weight` is the Mantel-Haenszel difference of the two rates (Greenland and Robins 1985): the intervals'
@@ -122,7 +127,7 @@ class TestState(_Kept):
         return {"harm": _added(self.harm, harm), "safety": _added(self.safety, safety)}
 
 
-class JudgeState(_Kept):
+class JudgeState(Kept):
     """Everything of a rollout's intervals 1…i on which a verdict depends."""
 
     tests: Mapping[TestName, TestState]
@@ -139,12 +144,26 @@ class JudgeState(_Kept):
     production_requests: int = 0
     canary_late: int = 0
     production_late: int = 0
+    canary_late_labels: int = 0
+    production_late_labels: int = 0
+    unlabelled_intervals: int = 0
+    """In a row with requests to the canary and without a label of one."""
+    split_before: float = 0.0
+    """The logarithm of the evidence, from earlier steps, that the split is not the ordered one."""
+    split_canary: int = 0
+    """Requests of this step in intervals in which both arms reported."""
+    split_production: int = 0
     unseen_intervals: int = 0
     """In a row without a report of the canary, though production had traffic."""
     idle_intervals: int = 0
     """In a row without a request to the canary, though production had traffic."""
     idle_log_chance: float = 0.0
     """The logarithm of the chance that this is luck."""
+
+    @property
+    def log_split(self) -> float:
+        """The logarithm of the evidence that requests are not split as was ordered."""
+        return self.split_before + log_evidence(self.split_canary, self.split_production, self.percent)
 
 
 def begin(rules: EvidenceRules, history: History | None = None) -> JudgeState:
@@ -186,6 +205,24 @@ def margin_of(name: TestName, state: JudgeState, rules: EvidenceRules) -> float:
             return state.limits.slow50.margin if state.limits else _HALF
         case "slow99":
             return state.limits.slow99.margin if state.limits else rules.slow_margin_points / 100
+
+
+def arms_in(name: TestName, interval: IntervalCounts, limits: Limits | None) -> Arms:
+    """What a test counts, in both arms; nothing is slow before it is known what slow means."""
+    canary, production = interval.canary, interval.production
+    match name:
+        case "wrong":
+            return Arms(canary.wrong, canary.labelled, production.wrong, production.labelled)
+        case "errors":
+            return Arms(canary.errors, canary.requests, production.errors, production.requests)
+        case "slow50" | "slow99":
+            if limits is None:
+                return Arms(0, 0, 0, 0)
+            first = (limits.slow50 if name == "slow50" else limits.slow99).first_bucket
+            slow = above(canary.latency, first), above(production.latency, first)
+            return Arms(slow[0], canary.answers, slow[1], production.answers)
+        case _:
+            assert_never(name)
 
 
 def _limit(latency: Histogram, share: float, allowed: float, rules: EvidenceRules) -> Limit:

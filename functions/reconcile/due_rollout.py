@@ -25,6 +25,8 @@ def of_rollout(model: ModelName, step: Step) -> Iterator[Envelope]:
         desired = rollout.desired_split()
         astray = endpoint is not None and dict(endpoint.split) != desired
         yield from _of_steps(rollout, astray)
+    elif rollout.returns is not None:
+        yield from _said(rollout.opened, RollbackRequested)
 
 
 def _of_steps(rollout: Rollout, astray: bool) -> Iterator[Envelope]:

@@ -2,7 +2,10 @@
 
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import RetirementDue
+from shared.ids import run_parts
+from shared.ledger import window_key
 from shared.rollouts import newest, production_endpoint, staging_endpoint
+from shared.settings import Settings
 from shared.step import Events, Step
 
 
@@ -16,6 +19,9 @@ def retire(event: RetirementDue, step: Step) -> Events:
                 _undeploy(production_endpoint(event.model), event.target, step)
         case "version":
             _delete(event.target, step)
+        case "versions":
+            for version in _older(event, step):
+                _delete(version, step)
     return ()
 
 
@@ -27,6 +33,20 @@ def _needed(event: RetirementDue, step: Step) -> bool:
     production = rollout.production
     open_base = rollout.base if rollout.end is None else None
     return event.target in {each.id for each in (production, open_base) if each is not None}
+
+
+def _older(event: RetirementDue, step: Step) -> list[str]:
+    """The versions beyond the newest few that nothing stands on and nothing would go back to."""
+    window = step.ledger.require(window_key(*run_parts(event.run)))
+    kept = Settings.model_validate(window.data["settings"]).serving.versions_kept
+    versions = [version.name for version in step.cloud.vertex.versions(event.model)]
+    names = (production_endpoint(event.model), staging_endpoint(event.model))
+    endpoints = [endpoint for endpoint in map(step.cloud.vertex.endpoint, names) if endpoint is not None]
+    needed = {version for endpoint in endpoints for version in endpoint.deployed.values()}
+    rollout = newest(step.ledger, event.model)
+    arms = (rollout.candidate, rollout.base) if rollout else ()
+    needed |= {arm.version for arm in arms if arm is not None}
+    return [version for version in versions[:-kept] if version not in needed]
 
 
 def _undeploy(endpoint: str, target: str, step: Step) -> None:

@@ -1,10 +1,13 @@
 """Leaving a rollout: the verdict first, then a look, because whoever shifts traffic looks at the verdict last.
 
 verdict ─► look: candidate has traffic? base gets 100 % ─► seen ─► candidate undeployed ─► end
+   └ promoted before: the older version comes back from the registry, by a rollout of its own
 """
 
+from return_to_version import come_back, nowhere_to_go
+
 from shared.errors import Conflict, NotYet, Refused
-from shared.events import Notification, RollbackRequested, RolledBack
+from shared.events import Notification, RetirementDue, RollbackRequested, RolledBack
 from shared.ledger import Outcome, Record, rollout_key, run_key
 from shared.rollouts import ALL, Rollout, load, production_endpoint
 from shared.step import Events, Step
@@ -18,17 +21,18 @@ def leave(event: RollbackRequested, step: Step) -> Events:
 
     It looks even when the rollout has ended: a deployment or a shift that slept may have come after the end.
     """
-    key = rollout_key(event.model, event.rollout, "verdict")
-    verdict = step.ledger.once(key, lambda: _verdict(event))
     rollout = load(step.ledger, event.model, event.rollout)
+    if rollout.base is None and rollout.decision is None:
+        return nowhere_to_go(event, rollout, step)
+    verdict = step.ledger.once(rollout_key(event.model, event.rollout, "verdict"), lambda: _verdict(event))
     if verdict.data["decision"] != "rollback":
-        return _too_late(event, rollout, step)
+        return come_back(event, rollout, step)
     endpoint = _without_traffic(rollout, step)
     if endpoint is not None and rollout.candidate.id in endpoint.deployed:
         _undeploy(rollout, step)
     ended = step.ledger.once(rollout_key(event.model, event.rollout, "end"), lambda: _ended(rollout, verdict, step))
     data = {
-        "outcome": "rolled back",
+        "outcome": _outcome(verdict),
         "by": verdict.data["by"],
         "reasons": [verdict.data["because"]],
         "set_aside": False,
@@ -38,8 +42,12 @@ def leave(event: RollbackRequested, step: Step) -> Events:
 
 
 def _verdict(event: RollbackRequested) -> Outcome:
-    asked = event.model_dump(mode="json", include={"by", "because", "set_aside", "numbers"})
+    asked = event.model_dump(mode="json", include={"by", "because", "set_aside", "inconclusive", "numbers"})
     return Outcome({"decision": "rollback", **asked})
+
+
+def _outcome(verdict: Record) -> str:
+    return "inconclusive" if verdict.data.get("inconclusive") else "rolled back"
 
 
 def _without_traffic(rollout: Rollout, step: Step) -> Endpoint | None:
@@ -50,7 +58,7 @@ def _without_traffic(rollout: Rollout, step: Step) -> Endpoint | None:
         if endpoint is None or not endpoint.split.get(rollout.candidate.id):
             return endpoint
         if rollout.base is None:
-            raise NotYet("a base to go back to")
+            raise NotYet("a base to go back to")  # a verdict of rollback without one is made by nobody
         try:
             step.cloud.vertex.set_split(endpoint, {rollout.base.id: ALL})
         except Conflict:
@@ -67,28 +75,23 @@ def _undeploy(rollout: Rollout, step: Step) -> None:
 
 
 def _ended(rollout: Rollout, verdict: Record, step: Step) -> Outcome:
-    data, run = verdict.data, rollout.candidate.run
+    data, run, outcome = verdict.data, rollout.candidate.run, _outcome(verdict)
     seconds = (step.cloud.now() - verdict.at).total_seconds()
     told = RolledBack(
         model=rollout.model, run=run, rollout=rollout.number, by=data["by"], because=data["because"],
-        set_aside=data["set_aside"], numbers=data["numbers"],
+        set_aside=data["set_aside"], inconclusive=outcome == "inconclusive", numbers=data["numbers"],
     )  # fmt: skip
+    older = RetirementDue(model=rollout.model, run=run, what="versions", target=rollout.model)
+    return Outcome({"outcome": outcome, **data, "seconds": seconds}, (told, _notice(rollout, verdict, outcome), older))
+
+
+def _notice(rollout: Rollout, verdict: Record, outcome: str) -> Notification:
     base = rollout.base.version.rsplit("@", 1)[-1] if rollout.base else "none"
-    title = f"{rollout.model}: rolled back, version {base} answers everything"
-    why = (f"asked for by {data['by']}: {data['because']}",)
-    notice = Notification(model=rollout.model, run=run, severity="warning", title=title, why=why)
-    return Outcome({"outcome": "rolled back", **data, "seconds": seconds}, (told, notice))
-
-
-def _too_late(event: RollbackRequested, rollout: Rollout, step: Step) -> Events:
-    title = f"{event.model}: rollout {event.rollout} was promoted before it could be rolled back"
-    notice = Notification(
-        model=event.model,
+    return Notification(
+        model=rollout.model,
         run=rollout.candidate.run,
         severity="warning",
-        title=title,
-        why=(f"asked for by {event.by}: {event.because}",),
-        next="drop corrected rows: the next challenger is compared with this version",
+        title=f"{rollout.model}: {outcome}, version {base} answers everything",
+        why=(f"asked for by {verdict.data['by']}: {verdict.data['because']}",),
+        next="it is not said to be worse: more traffic or labels would tell" if outcome == "inconclusive" else None,
     )
-    key = rollout_key(event.model, event.rollout, "too-late")
-    return step.ledger.once(key, lambda: Outcome({"by": event.by, "because": event.because}, (notice,))).events

@@ -5,11 +5,14 @@ read endpoint ─► read verdict, end, later steps ─► write the whole map u
      └──────────────── changed meanwhile ───────────────────┘
 """
 
+from shared.envelope import Envelope
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import RollbackRequested, TrafficRequested, TrafficShifted
-from shared.ledger import Outcome, rollout_key
+from shared.ids import run_parts
+from shared.ledger import Outcome, rollout_key, window_key
 from shared.rollouts import Rollout, load, production_endpoint, split
 from shared.step import Events, Step
+from shared.vertex import Endpoint
 
 _TRIES = 5
 
@@ -29,12 +32,14 @@ def _once_through(event: TrafficRequested, step: Step) -> Events:
     rollout = load(step.ledger, event.model, event.rollout)
     if endpoint is None or _is_over(rollout, event.step):
         return ()
+    if trouble := _trouble(event, rollout, endpoint, step):
+        return [_given_up(rollout, trouble, step)]
     wanted = split(rollout.candidate, rollout.base, event.percent)
     if dict(endpoint.split) != wanted:
         try:
             step.cloud.vertex.set_split(endpoint, wanted)
-        except Refused:
-            return ()  # the map names what is not deployed: the step has ended with its candidate
+        except Refused as refused:  # it names what is not deployed any more: look again
+            raise Conflict("vertex.set_split") from refused
     seen = step.cloud.vertex.endpoint(production_endpoint(event.model))
     if seen is None or dict(seen.split) != wanted:
         raise Conflict("vertex.set_split")
@@ -47,6 +52,27 @@ def _once_through(event: TrafficRequested, step: Step) -> Events:
 def _is_over(rollout: Rollout, number: int) -> bool:
     later = any(int(ordered.key.rsplit("/", 1)[-1]) > number for ordered in rollout.ordered)
     return rollout.decision == "rollback" or rollout.end is not None or later
+
+
+def _trouble(event: TrafficRequested, rollout: Rollout, endpoint: Endpoint, step: Step) -> str:
+    """Why a step will never be taken: its candidate is gone, or it was ordered too long ago."""
+    if rollout.base is None:
+        return ""
+    if rollout.candidate.id not in endpoint.deployed:
+        return "the candidate is not deployed any more"
+    ordered = next((each for each in rollout.ordered if int(each.key.rsplit("/", 1)[-1]) == event.step), None)
+    taken = any(int(each.key.rsplit("/", 1)[-1]) == event.step for each in rollout.shifted)
+    window = step.ledger.require(window_key(*run_parts(rollout.candidate.run)))
+    limit = float(window.data["settings"]["evidence"]["time_limit_seconds"])
+    late = ordered is not None and (step.cloud.now() - ordered.at).total_seconds() > limit
+    return f"{event.percent} % could not be given within {limit:g} s" if late and not taken else ""
+
+
+def _given_up(rollout: Rollout, trouble: str, step: Step) -> Envelope:
+    left = RollbackRequested(
+        model=rollout.model, rollout=rollout.number, by="shift_traffic", because=trouble, inconclusive=True
+    )
+    return step.ledger.envelope(left, f"{rollout_key(rollout.model, rollout.number, 'steps')}/given-up")
 
 
 def _record(event: TrafficRequested, wanted: dict[str, int], step: Step) -> Events:

@@ -2,11 +2,10 @@
 
 import base64
 import json
-import random
 
 import pytest
 
-from shared.receipts import MAX_RECEIPT_CHARACTERS, BadReceiptError, Receipt, Seen, issue, key_id_of, read
+from shared.receipts import MAX_RECEIPT_CHARACTERS, BadReceiptError, Receipt, issue, key_id_of, read
 
 KEY, OTHER = bytes(range(32)), bytes(32)
 RECEIPT = Receipt("digits", "digits-000002", "2", "7f3a9c21", 41, "7")
@@ -70,20 +69,3 @@ def test_whatever_json_a_stranger_wraps_is_refused_and_not_stumbled_over(body: b
 @pytest.mark.parametrize("body", [b"[" * 200_000, json.dumps(["k" * 3000]).encode()], ids=["deep", "long"])
 def test_what_is_longer_than_a_receipt_names_no_key(body: bytes) -> None:
     assert key_id_of(unsigned(body)) is None
-
-
-def test_a_sequence_counts_once_in_whatever_order() -> None:
-    order = [(reporter, number) for reporter in "ab" for number in range(200)] * 2
-    random.Random(1).shuffle(order)
-    seen = Seen()
-    assert sum(seen.add(reporter, number) for reporter, number in order) == 400
-    assert seen.ranges == {"a": [[0, 199]], "b": [[0, 199]]}
-
-
-def test_gaps_are_kept_apart_until_they_are_filled() -> None:
-    seen = Seen()
-    for number in (5, 1, 2, 9):
-        assert seen.add("a", number)
-    assert seen.ranges["a"] == [[1, 2], [5, 5], [9, 9]]
-    assert [seen.add("a", number) for number in (2, 5, 3, 4)] == [False, False, True, True]
-    assert seen.ranges["a"] == [[1, 5], [9, 9]]

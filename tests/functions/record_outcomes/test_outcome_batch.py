@@ -7,7 +7,7 @@ import pytest
 from shared.envelope import Envelope
 from shared.events import EvidenceReported, Notification, OutcomesObserved
 from shared.ids import ModelName
-from shared.receipts import Receipt, Seen, issue, read
+from shared.receipts import Receipt, issue, read
 from shared.settings import object_name
 from tests.world.cloud import START, MemoryCloud
 from tests.world.running import data_of, send
@@ -70,14 +70,6 @@ def test_a_forged_receipt_counts_for_nobody_and_is_told(cloud: MemoryCloud) -> N
 def test_a_receipt_says_what_was_issued() -> None:
     issued = Receipt("digits", "digits-000002", "2", "abcd1234", 5, "7")
     assert read({"1": KEY}, issue("1", KEY, issued)) == issued
-
-
-def test_what_was_seen_is_known_in_any_order() -> None:
-    seen = Seen()
-    order = [5, 3, 4, 9, 4, 0, 1, 2, 5, 9]
-    assert [seen.add("r", each) for each in order] == [True, True, True, True, False, True, True, True, False, False]
-    assert seen.ranges == {"r": [[0, 5], [9, 9]]}
-    assert seen.add("other", 5)
 
 
 @pytest.mark.parametrize("body", [b"5", b"null", b"[" * 200_000, b'["' + b"k" * 3000 + b'"]'])

@@ -6,9 +6,11 @@ import pytest
 
 from shared.errors import Transient
 from shared.rollouts import staging_endpoint
+from shared.vertex import VersionOrder
 from tests.functions.standing_rollout import (
     BASE,
     CANDIDATE,
+    ENDPOINT,
     MODEL,
     decide,
     deployed_ids,
@@ -16,7 +18,7 @@ from tests.functions.standing_rollout import (
     split_of,
     under_way,
 )
-from tests.functions.standing_run import event
+from tests.functions.standing_run import RUN, event
 from tests.world.cloud import MemoryCloud
 from tests.world.running import send
 
@@ -86,6 +88,15 @@ def test_on_staging_the_traffic_goes_to_the_one_that_stays() -> None:
     endpoint = cloud.vertex.endpoint(STAGING)
     assert endpoint is not None
     assert (set(endpoint.deployed), dict(endpoint.split)) == ({"2"}, {"2": 100})
+
+
+def test_the_newest_five_versions_are_kept_and_whatever_stands_somewhere() -> None:
+    cloud = promoted()
+    for _ in range(6):
+        cloud.vertex.upload(VersionOrder(MODEL, "i", "gs://a/", {"serin-run": RUN}, {}))
+    cloud.vertex.undeploy(ENDPOINT, BASE.id)
+    assert retire(cloud, what="versions", target=MODEL) == 200
+    assert [version.number for version in cloud.vertex.versions(MODEL)] == ["1", "2", "4", "5", "6", "7", "8"]
 
 
 def test_a_version_is_deleted() -> None:

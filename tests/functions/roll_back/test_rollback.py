@@ -5,15 +5,13 @@ from typing import Any
 import pytest
 
 from shared.errors import Conflict, Refused, Transient
-from shared.events import Notification, RolledBack
+from shared.events import Notification, RetirementDue, RolledBack
 from tests.functions.standing_rollout import (
     BASE,
     CANDIDATE,
     ENDPOINT,
-    decide,
     deployed_ids,
     order,
-    put,
     split_of,
     stands,
     under_way,
@@ -35,8 +33,10 @@ def test_at_any_share_the_base_answers_everything_again(percent: int | None) -> 
     assert leave(cloud) == 200
     assert split_of(cloud) == {BASE.id: 100}
     assert deployed_ids(cloud) == {BASE.id}
-    left, notice = published(cloud)
+    left, notice, older = published(cloud)
     assert isinstance(left, RolledBack)
+    assert isinstance(older, RetirementDue)
+    assert (older.what, older.target) == ("versions", "digits")
     assert (left.rollout, left.by, left.because) == (2, "ada@example.org", "customers complain")
     assert isinstance(notice, Notification)
     assert "version 1 answers everything" in notice.title
@@ -64,7 +64,7 @@ def test_whatever_fails_once_the_redelivery_ends_the_same(effect: str, when: str
     assert leave(cloud) == 200
     assert (split_of(cloud), deployed_ids(cloud)) == ({"1": 100}, {"1"})
     assert stands(cloud, "end")
-    assert {each.id for each in cloud.bus.events()} == {f"{END}#0", f"{END}#1"}
+    assert {each.id for each in cloud.bus.events()} == {f"{END}#{number}" for number in range(3)}
 
 
 def test_of_two_who_ask_the_first_is_named() -> None:
@@ -80,18 +80,7 @@ def test_two_at_once_end_in_one_rollback() -> None:
     leave(cloud)
     assert leave(cloud) == 200
     assert (split_of(cloud), deployed_ids(cloud)) == ({"1": 100}, {"1"})
-    assert len({each.id for each in cloud.bus.events()}) == 2
-
-
-def test_a_rollout_that_was_promoted_is_not_left() -> None:
-    cloud = under_way(100)
-    decide(cloud, "promote")
-    put(cloud, "end", {"outcome": "promoted"})
-    assert leave(cloud) == 200
-    assert split_of(cloud) == {CANDIDATE.id: 100}
-    (notice,) = published(cloud)
-    assert isinstance(notice, Notification)
-    assert "was promoted before" in notice.title
+    assert len({each.id for each in cloud.bus.events()}) == 3
 
 
 def test_a_deployment_that_came_up_after_the_end_is_taken_away() -> None:
@@ -128,10 +117,25 @@ def test_a_candidate_that_still_has_traffic_is_tried_again() -> None:
     assert stands(cloud, "end")
 
 
-def test_a_first_model_has_no_base_to_go_back_to() -> None:
+def test_a_first_model_has_no_base_to_go_back_to_and_is_left_in_peace() -> None:
     cloud = under_way(100, base=None)
-    assert leave(cloud) == 500
+    assert leave(cloud) == 200
     assert split_of(cloud) == {CANDIDATE.id: 100}
+    assert not stands(cloud, "verdict")
+    (notice,) = published(cloud)
+    assert isinstance(notice, Notification)
+    assert notice.why[0] == "there is no version before it"
+
+
+def test_a_canary_about_which_too_little_is_known_ends_inconclusive() -> None:
+    cloud = under_way(5)
+    assert leave(cloud, by="monitor_canary", because="no verdict within 86400 s", inconclusive=True) == 200
+    assert data_of(cloud, END)["outcome"] == "inconclusive"
+    assert data_of(cloud, "runs/digits/000002/end")["outcome"] == "inconclusive"
+    left, notice, _ = published(cloud)
+    assert isinstance(left, RolledBack) and isinstance(notice, Notification)
+    assert left.inconclusive
+    assert notice.title == "digits: inconclusive, version 1 answers everything"
 
 
 def test_a_rollout_that_does_not_exist_is_not_yet() -> None:

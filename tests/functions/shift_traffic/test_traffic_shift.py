@@ -113,13 +113,36 @@ def test_an_endpoint_that_never_stands_still_is_tried_again_later(dark: MemoryCl
     assert split_of(dark) == {"1": 100}
 
 
-def test_a_candidate_that_is_not_deployed_any_more_ends_the_step() -> None:
+def test_a_candidate_that_is_not_deployed_any_more_ends_the_rollout() -> None:
     cloud = under_way()
     order(cloud, 1, 5)
     cloud.vertex.undeploy(ENDPOINT, CANDIDATE.id)
     assert shift(cloud) == 200
     assert split_of(cloud) == {"1": 100}
-    assert published(cloud) == []
+    (left,) = published(cloud)
+    assert isinstance(left, RollbackRequested)
+    assert (left.by, left.because, left.inconclusive) == (
+        "shift_traffic", "the candidate is not deployed any more", True,
+    )  # fmt: skip
+
+
+def test_a_step_that_could_not_be_taken_within_the_time_limit_ends_the_rollout(dark: MemoryCloud) -> None:
+    dark.pass_time(86_401)
+    assert shift(dark) == 200
+    assert split_of(dark) == {"1": 100}
+    (left,) = published(dark)
+    assert isinstance(left, RollbackRequested)
+    assert left.because == "5 % could not be given within 86400 s"
+
+
+def test_a_step_that_was_taken_is_mended_however_old_it_is(dark: MemoryCloud) -> None:
+    assert shift(dark) == 200
+    dark.pass_time(86_401)
+    endpoint = dark.vertex.endpoint(ENDPOINT)
+    assert endpoint is not None
+    dark.vertex.set_split(endpoint, {"1": 60, "2": 40})
+    assert shift(dark) == 200
+    assert split_of(dark) == {"2": 5, "1": 95}
 
 
 def test_after_the_end_nothing_is_shifted(dark: MemoryCloud) -> None:

@@ -1,0 +1,25 @@
+"""By which rules a rollout is judged, and in which interval a moment lies."""
+
+from datetime import datetime
+
+from shared.evidence_rules import EvidenceRules
+from shared.ids import RunId, run_parts
+from shared.ledger import Record, window_key
+from shared.settings import Settings
+from shared.step import Step
+
+
+def settings_of(run: RunId, step: Step) -> Settings:
+    """The settings that a run has pinned."""
+    return Settings.model_validate(step.ledger.require(window_key(*run_parts(run))).data["settings"])
+
+
+def rules_of(opened: Record, step: Step) -> EvidenceRules:
+    """The rules of the run whose candidate it is."""
+    window = step.ledger.require(window_key(*run_parts(RunId(opened.data["candidate"]["run"]))))
+    return EvidenceRules.model_validate(window.data["settings"]["evidence"])
+
+
+def interval_of(at: datetime, rules: EvidenceRules) -> int:
+    """The number of the interval that a moment lies in."""
+    return int(at.timestamp() // rules.report_seconds)

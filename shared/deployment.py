@@ -1,0 +1,63 @@
+"""A rollout's candidate on the production endpoint: ordered once, looked at until it stands.
+
+deployment/claims/… ─► deploy ─► deployment {operation, refused} ─► stands | trouble | not yet
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.errors import Conflict, NotYet, Refused
+from shared.ledger import Outcome, Record, rollout_key
+from shared.rollouts import Rollout, production_endpoint
+from shared.settings import ServingSettings
+from shared.step import Step
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a deployment has come; neither standing nor in trouble means that it may still come about."""
+
+    stands: bool
+    trouble: str = ""
+
+
+def brought_up(rollout: Rollout, serving: ServingSettings, step: Step) -> Progress:
+    """Has the candidate deployed dark, once, and answers how far that is; NotYet when another is just ordering it."""
+    endpoint = step.cloud.vertex.endpoint(production_endpoint(rollout.model))
+    if endpoint is not None and rollout.candidate.id in endpoint.deployed:
+        return Progress(stands=True)
+    key = rollout_key(rollout.model, rollout.number, "deployment")
+    started = step.ledger.find(key)
+    if started is None:
+        step.ledger.claim(key, step.cloud.environment.lease_seconds)
+        started = step.ledger.once(key, lambda: _ordered(rollout, serving, step))
+        return Progress(stands=False, trouble=str(started.data["refused"]))
+    return Progress(stands=False, trouble=_trouble(started, serving, step))
+
+
+def _ordered(rollout: Rollout, serving: ServingSettings, step: Step) -> Outcome:
+    try:
+        operation = step.cloud.vertex.deploy(
+            production_endpoint(rollout.model),
+            rollout.candidate.id,
+            rollout.candidate.version,
+            serving.machine_type,
+            (serving.replicas_min, serving.replicas_max),
+            {},
+        )
+    except Conflict as taken:
+        raise NotYet("the deployment that was started before") from taken
+    except Refused as refused:
+        return Outcome({"operation": None, "refused": refused.reason})
+    return Outcome({"operation": operation.name, "refused": ""})
+
+
+def _trouble(started: Record, serving: ServingSettings, step: Step) -> str:
+    """Why a deployment will not come about; nothing while it still may."""
+    if started.data["operation"] is None:
+        return str(started.data["refused"])
+    operation = step.cloud.vertex.operation(started.data["operation"])
+    if operation.done and operation.error:
+        return operation.error
+    limit = serving.deploy_timeout_seconds
+    return f"not done after {limit} s" if step.cloud.now() - started.at > timedelta(seconds=limit) else ""
