@@ -82,6 +82,16 @@ class Difference(Frozen):
         return self
 
 
+class MetricComparison(Frozen):
+    """One metric of challenger and rival on the same judged rows, in the metric's own unit, challenger minus rival."""
+
+    metric: str
+    higher_is_better: bool
+    challenger: Fraction = None
+    rival: Fraction = None
+    difference: Difference
+
+
 class Evaluation(Frozen):
     """Everything a decision needs to know about one training attempt, at most `EVALUATION_LIMIT_BYTES` as JSON.
 
@@ -99,6 +109,9 @@ class Evaluation(Frozen):
     majority: Majority
     difference: Difference
     versus_majority: Difference
+    comparisons: tuple[MetricComparison, ...] = Field(
+        default=(), description="every metric; the first model's rival answers each row with the labels' shares"
+    )
     folds: int
     seeds: dict[str, int]
     library_versions: dict[str, str]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.evaluation import Candidate, ChallengerScores, ChampionScores, Evaluation, Majority
+from shared.evaluation import Candidate, ChallengerScores, ChampionScores, Evaluation, Majority, MetricComparison
 from training_image.comparison import accuracy, macro_f1, paired_difference
 from training_image.export import Check
+from training_image.metrics import Side, aligned, compare
 from training_image.onnx_model import OnnxModel
-from training_image.rows import Table
+from training_image.rows import Floats, Table
 from training_image.selection import Tried
 
 Answers = NDArray[np.object_]
@@ -36,6 +37,30 @@ class Judged:
     seen: Answers
     champion: Answers | None
     majority: str
+    comparisons: tuple[MetricComparison, ...]
+
+
+def compared(
+    table: Table,
+    names: Answers,
+    codes: NDArray[np.int64],
+    chosen: Tried,
+    champion: Champion | None,
+    given: Floats | None,
+) -> tuple[MetricComparison, ...]:
+    """Every metric on the judged rows: out-of-fold challenger against champion, or against the labels' shares.
+
+    `names` and `codes` are the training labels and every row's; `given` is the champion's [judged rows, its labels].
+    """
+    own = tuple(names.tolist())
+    shares = np.tile(np.bincount(codes) / len(codes), (int(table.judged.sum()), 1))
+    rival, rival_knows = (
+        (shares, own) if champion is None or given is None else (given, champion.model.signature.labels)
+    )
+    labels = tuple(sorted({*own, *rival_knows}))
+    truth = np.searchsorted(np.array(labels, dtype=object), table.target[table.judged])
+    challenger = Side(truth, aligned(chosen.probabilities[table.judged], own, labels))
+    return compare(challenger, Side(truth, aligned(rival, rival_knows, labels)))
 
 
 def majority_label(target: Answers) -> str:
@@ -68,6 +93,7 @@ def evaluate(
         majority=Majority(label=judged.majority, accuracy=float(majority_right.mean())),
         difference=paired_difference(challenger_right, rival_right),
         versus_majority=paired_difference(challenger_right, majority_right),
+        comparisons=judged.comparisons,
         folds=len(chosen.fold_accuracies),
         seeds=seeds,
         library_versions=library_versions(),

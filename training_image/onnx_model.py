@@ -42,16 +42,19 @@ class OnnxModel:
         options.intra_op_num_threads = 1  # the job's cores are few, and threads that wait for work spin on them
         return onnxruntime.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
 
-    def answers(self, table: Table) -> NDArray[np.object_]:
-        """The label [judged rows] that this model gives each judged row of the table.
+    def judged_probabilities(self, table: Table) -> Floats:
+        """Probabilities [judged rows, labels of the signature] for the judged rows of the table.
 
         Raises BadData when the table lacks a feature of this model, or has texts where it takes numbers.
         """
         numbers = _columns(self.signature.names("number"), "number", table)
         texts = _columns(self.signature.names("text"), "text", table)
-        codes = self.probabilities(numbers.astype(np.float32), texts).argmax(axis=1)
-        answers: NDArray[np.object_] = np.array(self.signature.labels, dtype=object)[codes]
-        return answers
+        return self.probabilities(numbers.astype(np.float32), texts)
+
+    def labels_of(self, probabilities: Floats) -> NDArray[np.object_]:
+        """The likeliest label [rows] of probabilities [rows, labels of the signature]."""
+        labels: NDArray[np.object_] = np.array(self.signature.labels, dtype=object)[probabilities.argmax(axis=1)]
+        return labels
 
 
 def _columns(names: tuple[str, ...], kind: Kind, table: Table) -> NDArray[Any]:

@@ -17,11 +17,17 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate's cross-validation: `predictions` [rows] are label numbers, each from a fit without that row."""
+    """One candidate's cross-validation: `probabilities` [rows, labels], each row's from a fit without that row."""
 
     candidate: Candidate
-    predictions: Integers
+    probabilities: NDArray[np.float64]
     fold_accuracies: tuple[float, ...]
+
+    @property
+    def predictions(self) -> Integers:
+        """The number of the likeliest label [rows]."""
+        predictions: Integers = self.probabilities.argmax(axis=1)
+        return predictions
 
     @property
     def accuracy(self) -> float:
@@ -53,15 +59,16 @@ def cross_validate(
     candidate: Candidate, shape: Shape, rows: NDArray[Any], labels: Integers, assigned: Integers, seed: int
 ) -> Tried:
     """The candidate's answer for every row, each by a fit on the other folds only."""
-    predictions = np.empty(len(labels), dtype=np.int64)
+    probabilities = np.zeros((len(labels), int(labels.max()) + 1))
     folds = range(int(assigned.max()) + 1)
     for fold in folds:
         unseen = assigned == fold
         fitted = candidate.build(shape, seed).fit(rows[~unseen], labels[~unseen])
-        predictions[unseen] = fitted.predict(rows[unseen])
-    right = predictions == labels
+        # A label whose only row is in this fold is unknown to the fit: its probability stays zero.
+        probabilities[np.ix_(unseen, fitted.classes_)] = fitted.predict_proba(rows[unseen])
+    right = probabilities.argmax(axis=1) == labels
     accuracies = tuple(float(right[assigned == fold].mean()) for fold in folds)
-    return Tried(candidate, predictions, accuracies)
+    return Tried(candidate, probabilities, accuracies)
 
 
 def best(tried: Sequence[Tried]) -> Tried:

@@ -11,7 +11,7 @@ import numpy as np
 
 from shared.evaluation import Evaluation
 from training_image.candidates import Shape, candidates, matrix
-from training_image.evaluation import Champion, Judged, evaluate, majority_label
+from training_image.evaluation import Champion, Judged, compared, evaluate, majority_label
 from training_image.export import check, golden, to_onnx
 from training_image.onnx_model import OnnxModel
 from training_image.rows import Kind, Table, Upload, read_table
@@ -78,12 +78,14 @@ def train(
     exported = to_onnx(fitted, _signature(plan, table, names))
     proof = check(fitted, exported, table)
     tell(f"{chosen.candidate.name} exported; it answers {proof.rows} rows as it was fitted")
+    given = champion.model.judged_probabilities(table) if champion else None
     judged = Judged(
         truth=table.target[table.judged],
         challenger=names[chosen.predictions[table.judged]],
         seen=names[fitted.predict(rows[table.judged])],
-        champion=champion.model.answers(table) if champion else None,
+        champion=champion.model.labels_of(given) if champion and given is not None else None,
         majority=majority_label(table.target),
+        comparisons=compared(table, names, codes, chosen, champion, given),
     )
     seeds = {"folds": plan.seed, "fit": plan.seed}
     evaluation = evaluate(table, judged, tried, chosen, champion, proof, seeds)

@@ -9,14 +9,16 @@ from training_image.selection import Tried, assign_folds, best, cross_validate
 
 
 class Memory:
-    """A classifier that knows exactly the rows it was fitted on, and says 0 to every other."""
+    """A classifier that knows exactly the rows it was fitted on, and knows no label for any other."""
 
     def fit(self, rows: np.ndarray, labels: np.ndarray) -> "Memory":
         self.known = dict(zip(rows[:, 0].tolist(), labels.tolist(), strict=True))
+        self.classes_ = np.unique(labels)
         return self
 
-    def predict(self, rows: np.ndarray) -> np.ndarray:
-        return np.array([self.known.get(row, 0) for row in rows[:, 0].tolist()])
+    def predict_proba(self, rows: np.ndarray) -> np.ndarray:
+        answers = [self.known.get(row, -1) for row in rows[:, 0].tolist()]
+        return (np.array(answers)[:, None] == self.classes_).astype(float)
 
 
 def test_every_fold_has_its_share_of_every_label_and_of_the_new_rows() -> None:
@@ -58,7 +60,7 @@ def test_a_label_with_one_row_among_others_is_no_obstacle() -> None:
 
 def test_the_better_is_chosen_and_the_first_of_equals() -> None:
     def tried(name: str, *accuracies: float) -> Tried:
-        return Tried(Candidate(name, lambda *_: None), np.array([0]), accuracies)
+        return Tried(Candidate(name, lambda *_: None), np.array([[1.0]]), accuracies)
 
     assert best([tried("a", 0.8, 0.9), tried("b", 0.9, 0.9)]).candidate.name == "b"
     assert best([tried("a", 0.8, 0.9), tried("b", 0.9, 0.8)]).candidate.name == "a"
