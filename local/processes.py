@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import psutil
 
@@ -33,6 +33,12 @@ _BORN_TOLERANCE_SECONDS = 0.05
 _SECRET_PREFIXES = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_API_KEY", "GOOGLE_GHA", "CLOUDSDK_", "GCLOUD_")
 # Process number and birth stay the same through exec.
 _RUN_WHEN_TOLD = 'read -r _ && exec "$@" </dev/null'
+
+
+class Polled(Protocol):
+    """Any process that can be asked whether it has ended."""
+
+    def poll(self) -> int | None: ...
 
 
 class Child:
@@ -149,7 +155,7 @@ def without_credentials(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if not name.startswith(_SECRET_PREFIXES)}
 
 
-def wait_for_port(port: int, child: Child, seconds: float) -> bool:
+def wait_for_port(port: int, child: Polled, seconds: float) -> bool:
     """Whether a child listens on its port before it ends and before the time is over."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and child.poll() is None:
