@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import httpx
 import typer
@@ -19,9 +19,11 @@ from rich.table import Table
 
 from cli import reading
 from cli.connection import DEFAULT_HOME, connected, ledger_of, person, say
+from cli.notices import deliveries, table_row, tried
+from shared.channels import Severity
 from shared.envelope import Envelope, Message, decode
 from shared.errors import BadInput, SerinError
-from shared.events import CATALOGUE, ApprovalAnswered, RollbackRequested, TrainingRequested
+from shared.events import CATALOGUE, ApprovalAnswered, Notification, RollbackRequested, TrainingRequested
 from shared.ids import MODEL_NAME, ModelName, RunId, run_parts
 from shared.ledger import Record, run_key
 from shared.rollouts import last_rollout
@@ -271,6 +273,43 @@ def status(as_json: AsJson = False, home: Home = None) -> None:
         ledger = ledger_of(cloud)
         found = [reading.status(ledger, name) for name in reading.models(ledger)]
     _show(found, ("model", "production", "last_run", "state", "waiting_rows"), as_json)
+
+
+@app.command()
+def notices(
+    model: Annotated[str | None, typer.Option("--model", "-m", help="only this model's")] = None,
+    last: Annotated[int, typer.Option(min=1, help="how many, the newest")] = 50,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """List what people were told, and which channel took it."""
+    with connected(home) as cloud:
+        found = [table_row(each) for each in deliveries(ledger_of(cloud), last, model)]
+    _show(found, ("at", "severity", "model", "title", "channels"), as_json)
+
+
+@app.command()
+def notify(
+    test: Annotated[bool, typer.Option("--test", help="send a notice that says it is a test")] = False,
+    model: Annotated[str, typer.Option("--model", "-m", help="as if about this model")] = "unknown",
+    severity: Annotated[str, typer.Option(help="info, warning or error")] = "info",
+    seconds: Annotated[float, typer.Option(help="how long to wait for the channels")] = 30.0,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Try the channels: send a test notice through the installation, and say which channel took it."""
+    if not test:
+        raise typer.BadParameter("only --test is known")
+    if severity not in get_args(Severity):
+        raise typer.BadParameter(f"severity is one of {', '.join(get_args(Severity))}")
+    title = f"a test, sent by {person(None)}: nothing has happened"
+    notice = Notification(model=ModelName(_check_model(model)), severity=severity, title=title)
+    with connected(home) as cloud:
+        found = tried(cloud, notice, seconds)
+    if found is None:
+        raise BadInput("notices", [f"nobody took the notice up within {seconds:g} s: is `serin up` running?"])
+    _show([table_row(found)], ("at", "severity", "model", "title", "channels"), as_json)
+    raise typer.Exit(0 if found.is_told else 1)
 
 
 @app.command(hidden=True)

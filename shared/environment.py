@@ -4,7 +4,7 @@ The same names are read everywhere; only their values differ between a laptop an
 
     GOOGLE_CLOUD_PROJECT  SERIN_REGION  SERIN_DATA_BUCKET  SERIN_STATE_BUCKET  SERIN_ARTEFACTS_BUCKET
     SERIN_TRAINING_IMAGE  SERIN_SERVING_IMAGE  SERIN_TRAINING_SERVICE_ACCOUNT
-    SERIN_NOTIFY_URLS     (where notices go, separated by spaces: apprise's addresses, or file:///path)
+    SERIN_NOTIFY_URLS  SERIN_NOTIFY_CHANNELS  (where notices go: shared/channels.py)
     SERIN_LEASE_SECONDS   (a claim whose holder is silent for longer is taken over)
     SERIN_SWEEP_SECONDS   (how often reconcile looks for uploads that were never announced)
     PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT       (set only where the services are local)
@@ -12,7 +12,7 @@ The same names are read everywhere; only their values differ between a laptop an
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from shared.bus import Bus, CloudBus
+from shared.channels import Channel, channels_of
 from shared.door import Door, open_door
 from shared.errors import BadInput
 from shared.remembering import RememberingStore
@@ -50,7 +51,7 @@ class Environment:
     training_service_account: str | None
     vertex_endpoint: str | None
     storage_endpoint: str | None
-    notify_urls: tuple[str, ...]
+    channels: tuple[Channel, ...]
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
@@ -58,8 +59,9 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     reasons = [f"{name} is not set" for name in _REQUIRED if not variables.get(name)]
     lease, wrong_lease = _seconds(variables, "SERIN_LEASE_SECONDS", "60")
     sweep, wrong_sweep = _seconds(variables, "SERIN_SWEEP_SECONDS", "3600")
-    if reasons + wrong_lease + wrong_sweep:
-        raise BadInput("environment", reasons + wrong_lease + wrong_sweep)
+    channels, wrong_channels = _channels(variables)
+    if wrong := [*reasons, *wrong_lease, *wrong_sweep, *wrong_channels]:
+        raise BadInput("environment", wrong)
     return Environment(
         project=variables["GOOGLE_CLOUD_PROJECT"],
         region=variables.get("SERIN_REGION") or "us-central1",
@@ -73,7 +75,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         training_service_account=variables.get("SERIN_TRAINING_SERVICE_ACCOUNT") or None,
         vertex_endpoint=variables.get("SERIN_VERTEX_ENDPOINT") or None,
         storage_endpoint=variables.get("STORAGE_EMULATOR_HOST") or None,
-        notify_urls=tuple(variables.get("SERIN_NOTIFY_URLS", "").split()),
+        channels=channels,
     )
 
 
@@ -179,3 +181,10 @@ def _seconds(variables: Mapping[str, str], name: str, default: str) -> tuple[flo
         return float(variables.get(name) or default), []
     except ValueError:
         return 0.0, [f"{name} is not a number of seconds"]
+
+
+def _channels(variables: Mapping[str, str]) -> tuple[tuple[Channel, ...], Sequence[str]]:
+    try:
+        return channels_of(variables), ()
+    except BadInput as bad:
+        return (), bad.reasons

@@ -225,7 +225,7 @@ class RetirementDue(RunEvent):
 
 
 class Notification(Event):
-    """Something that people should know."""
+    """Something that people should know: what happened, why, what to do next, and where to look."""
 
     topic: ClassVar[str] = "notifications"
     run: _Run | None = None
@@ -233,6 +233,7 @@ class Notification(Event):
     title: Annotated[str, Field(max_length=200)]
     why: tuple[str, ...] = ()
     next: str | None = None
+    link: Annotated[str, Field(max_length=2000)] | None = None
 
     @classmethod
     def type_name(cls) -> str:

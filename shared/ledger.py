@@ -5,6 +5,7 @@ once(key, compute)      stands? ─ yes ─► what stands
                                                      └ taken ───► what stands (perhaps ours: a lost reply)
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -173,3 +174,7 @@ def rollouts_prefix(model: ModelName) -> str:
 
 def rollout_key(model: ModelName, rollout: int, name: str) -> str:
     return f"{rollouts_prefix(model)}{rollout:06d}/{name}"
+
+
+def notice_key(event: str, name: str) -> str:
+    return f"notices/{hashlib.sha256(event.encode()).hexdigest()[:20]}/{name}"

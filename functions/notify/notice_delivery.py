@@ -1,92 +1,71 @@
 """One notice to many channels: each hears it, none waits for another, and whoever has heard it is not told again.
 
-    notice ─► log line ─► per channel: delivered? ─ yes ─► nothing
-                                            └ no ──► send ─┬ done ──► recorded
-                                                           └ failed ─► the next channel; in the end, delivered again
-
-A channel's address may hold a secret: it is named only by its scheme and a hash.
+notice ─► log line ─► posted ─► per channel: told? ─ yes ─► nothing
+                                        └ no ──► send ─┬ taken ──► told
+                                                       └ refused ─► said once a day on the other channels;
+                                                                    the next channel; in the end, delivered again
 """
 
-import hashlib
 import json
-import re
 import sys
-from dataclasses import dataclass
 from functools import partial
 
-from notice_channel import Send, send
+from notice_channel import Posted, Send, send
+from notice_text import line
 
+from shared.channels import Channel
 from shared.errors import Transient
 from shared.events import Notification
-from shared.ledger import Outcome
-from shared.step import Events, Step
-
-MAX_BODY_CHARS = 8_000  # what the narrowest channels still take in a few pieces
-_SEVERITIES = {"info": "INFO", "warning": "WARNING", "error": "ERROR"}
-_SCHEME = re.compile(r"([a-z0-9]{1,20})://")
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A configured address and the name under which it may be spoken of."""
-
-    address: str
-
-    @property
-    def hash(self) -> str:
-        return hashlib.sha256(self.address.encode()).hexdigest()[:20]
-
-    @property
-    def scheme(self) -> str:
-        found = _SCHEME.match(self.address)
-        return found[1] if found else "unknown"
-
-    @property
-    def name(self) -> str:
-        return f"{self.scheme}/{self.hash}"
+from shared.ledger import Outcome, notice_key
+from shared.step import Events, Step, publish
 
 
 def deliver(notice: Notification, step: Step, way: Send = send) -> Events:
     """Tells every channel that has not heard the notice yet; Transient if any of them could not be told."""
-    sys.stdout.write(f"{json.dumps(line(notice, step.cause))}\n")
+    event = step.cause or ""
+    sys.stdout.write(f"{json.dumps(line(notice, event))}\n")
     sys.stdout.flush()
-    channels = [Channel(address) for address in step.cloud.environment.notify_urls]
-    untold = [channel.name for channel in channels if not _told(channel, notice, step, way)]
+    channels = [channel for channel in step.cloud.environment.channels if channel.hears(notice)]
+    step.ledger.once(notice_key(event, "posted"), lambda: _posted(notice, event, channels))
+    untold = [channel for channel in channels if not _told(channel, notice, step, way)]
+    for channel in untold:
+        _report(channel, notice, step)
     if untold:
-        raise Transient("notify.send", f"not told: {', '.join(untold)}")
+        raise Transient("notify.send", f"not told: {', '.join(channel.name for channel in untold)}")
     return ()
 
 
-def line(notice: Notification, event: str | None) -> dict[str, object]:
-    """The notice as structured logging reads it."""
-    about = notice.model_dump(mode="json", exclude={"severity", "title"}, exclude_none=True)
-    said = {"severity": _SEVERITIES[notice.severity], "function": "notify", "event": event, "message": notice.title}
-    return {**said, "notice": about}
-
-
-def body(notice: Notification) -> str:
-    """The notice as people read it below its title: why, then what to do next."""
-    lines = [f"- {reason}" for reason in notice.why]
-    wanted = [f"Next: {notice.next}"] if notice.next else []
-    text = "\n".join([*lines, *wanted]) or notice.title
-    return text if len(text) <= MAX_BODY_CHARS else f"{text[: MAX_BODY_CHARS - 1]}…"
+def _posted(notice: Notification, event: str, channels: list[Channel]) -> Outcome:
+    about = notice.model_dump(mode="json", include={"severity", "model", "run", "title"})
+    return Outcome({"event": event, **about, "channels": [channel.name for channel in channels]})
 
 
 def _told(channel: Channel, notice: Notification, step: Step, way: Send) -> bool:
     """Whether the channel has heard the notice, telling it now if it has not."""
-    event = hashlib.sha256((step.cause or "").encode()).hexdigest()[:20]
-    key = f"notices/{event}/{channel.hash}"
+    event = step.cause or ""
+    key = notice_key(event, f"told/{channel.name}")
     if step.ledger.find(key) is not None:
         return True
-    told = partial(way, channel.address, notice.title, body(notice), notice.severity)
+    told = partial(way, channel, Posted(notice, event, step.cloud.now()))
     if not step.cloud.door("notify.send", told):
         return False
-    data = {
-        "event": step.cause,
-        "channel": channel.name,
-        "title": notice.title,
-        "model": notice.model,
-        "run": notice.run,
-    }
-    step.ledger.record(key, Outcome(data))
+    step.ledger.record(key, Outcome({"event": event, "channel": channel.name, "title": notice.title}))
     return True
+
+
+def _report(channel: Channel, notice: Notification, step: Step) -> None:
+    """Says on the other channels that this one is down: at most once a day, or its own failure would go round.
+
+    Published by whoever created the record, at once: the delivery is about to be given back.
+    """
+    event, today = step.cause or "", step.cloud.now().date()
+    step.ledger.once(notice_key(event, f"refused/{channel.name}"), lambda: Outcome({"channel": channel.name}))
+    key = f"channels/{channel.name}/down/{today}"
+    if step.ledger.find(key) is not None:
+        return
+    said = Notification(
+        model=notice.model, severity="error", title=f"the channel {channel.name} takes no notices",
+        why=(f"it did not take: {notice.title}"[:500],), next="see to it; what it missed is tried again for hours",
+    )  # fmt: skip
+    for envelope in step.ledger.record(key, Outcome({"channel": channel.name}, (said,))).events:
+        publish(step.cloud, envelope)

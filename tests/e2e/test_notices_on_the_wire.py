@@ -1,0 +1,183 @@
+"""A notice on its way through the whole local cloud: to channels, to the delivery log, and to who subscribes."""
+
+import base64
+import hmac
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.processes import Processes, free_port, wait_for_port, without_credentials
+from local.supervisor import PROJECT, Installation, installed, running
+
+ROOT = Path(__file__).parents[2]
+KEY = b"a key of the receiver's and ours"
+SECRET = "whsec_" + base64.b64encode(KEY).decode()
+TITLE = "a test, sent by "
+pytestmark = pytest.mark.filterwarnings("default")  # Google's clients warn when their threads end with the process
+
+
+class Hook(ThreadingHTTPServer):
+    """A receiver of signed webhooks that keeps what it got."""
+
+    def __init__(self) -> None:
+        self.got: list[dict[str, Any]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.address = f"http://127.0.0.1:{self.server_address[1]}/serin"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers["Content-Length"]))
+        content = f"{self.headers['webhook-id']}.{self.headers['webhook-timestamp']}.".encode() + text
+        signature = base64.b64encode(hmac.digest(KEY, content, "sha256")).decode()
+        if self.headers["webhook-signature"] == f"v1,{signature}":
+            self.server.got.append(json.loads(text))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    with Hook() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def installation(hook: Hook, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    channels = f"""
+    [[channel]]
+    name = "tickets"
+    address = "{hook.address}"
+    secret = "{SECRET}"
+    allow_private = true
+    models = ["digits"]
+
+    [[channel]]
+    name = "pager"
+    address = "json://127.0.0.1:{free_port()}"
+    severity = "error"
+    """
+    before = dict(os.environ)
+    os.environ["SERIN_NOTIFY_CHANNELS"] = channels
+    made = installed(tmp_path_factory.mktemp("notices") / "home", 1.0, 0)
+    try:
+        with running(made):
+            os.environ.update(made.environment)
+            yield made
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def serin(installation: Installation, *words: str) -> tuple[int, Any]:
+    command = [sys.executable, "-m", "cli.main", *words, "--json", "--home", str(installation.home)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return ended.returncode, json.loads(ended.stdout)
+
+
+def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.05)
+    return found
+
+
+def subscribed(name: str, push: str = "") -> str:
+    from google.cloud import pubsub_v1
+
+    with pubsub_v1.SubscriberClient() as client:
+        path = client.subscription_path(PROJECT, name)
+        request: dict[str, Any] = {"name": path, "topic": client.topic_path(PROJECT, "notifications")}
+        client.create_subscription(request={**request, "push_config": {"push_endpoint": push}})
+    return name
+
+
+def test_a_test_notice_goes_where_it_is_routed_and_the_log_says_so(installation: Installation, hook: Hook) -> None:
+    status, (said,) = serin(installation, "notify", "--test", "--model", "digits", "--seconds", "60")
+    assert status == 0
+    told = dict(channel.split(": ") for channel in said["channels"])
+    assert told.pop("tickets") == "told"
+    (place,) = told  # the local cloud's own file; the pager hears errors only
+    assert place.startswith("file-")
+    assert TITLE in installation.notices.read_text()
+    assert [each["model"] for each in hook.got] == ["digits"]
+    assert said in serin(installation, "notices", "--model", "digits")[1]
+
+
+def test_a_channel_that_is_down_is_said_and_the_others_hear_all_the_same(installation: Installation) -> None:
+    status, (said,) = serin(installation, "notify", "--test", "--severity", "error", "--seconds", "60")
+    told = dict(channel.split(": ") for channel in said["channels"])
+    assert (status, told.pop("pager")) == (1, "refused")
+    assert set(told.values()) == {"told"}
+    eventually(lambda: "the channel pager takes no notices" in installation.notices.read_text())
+
+
+def test_ten_lines_of_python_hear_it(installation: Installation, tmp_path: Path) -> None:
+    name, log, keeper = subscribed("ten-lines"), tmp_path / "said", Processes(tmp_path / "processes")
+    command = [sys.executable, str(ROOT / "examples" / "subscriber.py"), PROJECT, name]
+    child = keeper.start(command, without_credentials(os.environ), log)
+    try:
+        serin(installation, "notify", "--test", "--model", "digits")
+        assert TITLE in eventually(lambda: log.read_text())
+    finally:
+        keeper.stop(child)
+
+
+def test_somebody_elses_function_hears_it(installation: Installation, tmp_path: Path) -> None:
+    port, keeper = free_port(), Processes(tmp_path / "processes")
+    source = str(ROOT / "examples" / "tickets" / "main.py")
+    command = [sys.executable, "-m", "functions_framework", "--source", source, "--target", "open_ticket"]
+    variables = {**without_credentials(os.environ), "TICKETS": str(tmp_path)}
+    child = keeper.start([*command, "--host", "127.0.0.1", "--port", str(port)], variables, tmp_path / "log")
+    try:
+        assert wait_for_port(port, child, 60)
+        subscribed("tickets", f"http://127.0.0.1:{port}/")
+        serin(installation, "notify", "--test", "--model", "digits", "--seconds", "1")
+        serin(installation, "notify", "--test", "--model", "digits", "--severity", "error", "--seconds", "1")
+        (ticket,) = eventually(lambda: list(tmp_path.glob("*.json")))
+        assert TITLE in json.loads(ticket.read_text())["title"]
+    finally:
+        keeper.stop(child)
+
+
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
+def test_gcloud_hears_it(installation: Installation, tmp_path: Path) -> None:
+    variables = {
+        **without_credentials(os.environ),
+        "CLOUDSDK_CONFIG": str(tmp_path),
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "true",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://{installation.environment['PUBSUB_EMULATOR_HOST']}/",
+    }
+
+    def taken() -> list[Any]:
+        command = [str(ROOT / "examples" / "subscribe.sh"), PROJECT, "from-gcloud"]
+        ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=False)
+        assert ended.returncode == 0, ended.stderr
+        found: list[Any] = json.loads(ended.stdout[ended.stdout.index("[") :])
+        return found
+
+    taken()
+    serin(installation, "notify", "--test", "--model", "digits", "--seconds", "1")
+    (message,) = eventually(taken)
+    assert TITLE in json.loads(base64.b64decode(message["message"]["data"]))["title"]

@@ -1,0 +1,143 @@
+"""A webhook is signed as the Standard Webhooks specification has it, goes where it was configured, and nowhere else."""
+
+import base64
+import hmac
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from signed_webhook import identity_of, signed
+
+from shared.events import Notification
+from tests.functions.standing_run import event, keys
+from tests.world.cloud import MemoryCloud
+from tests.world.running import send
+
+KEY = b"twenty-four secret bytes"
+SECRET = "whsec_" + base64.b64encode(KEY).decode()
+
+
+@dataclass
+class Receiver:
+    """A program of somebody else's: what it got, and how it answers."""
+
+    port: int = 0
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    def verified(self, place: int) -> bool:
+        headers, text = self.got[place]
+        content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + text
+        wanted = base64.b64encode(hmac.digest(KEY, content, "sha256")).decode()
+        return headers["webhook-signature"] == f"v1,{wanted}"
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            text = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, text))
+            self.send_response(receiver.status)
+            for name, value in receiver.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver.port = server.server_address[1]
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as one:
+        yield one
+
+
+def world(receiver: Receiver, rest: str = "allow_private = true", host: str = "127.0.0.1") -> MemoryCloud:
+    address = f"http://{host}:{receiver.port}/hooks?from=serin"
+    channel = f'[[channel]]\nname = "tickets"\naddress = "{address}"\nsecret = "{SECRET}"\n{rest}\n'
+    return MemoryCloud({"SERIN_NOTIFY_CHANNELS": channel})
+
+
+def test_the_receiver_can_tell_who_says_it_and_what(receiver: Receiver) -> None:
+    cloud = world(receiver)
+    assert send(cloud, "notify", event("notifications")) == 200
+    headers, text = receiver.got[0]
+    assert receiver.verified(0)
+    assert headers["webhook-timestamp"] == str(int(cloud.now().timestamp()))
+    said = json.loads(text)
+    assert said.keys() == {"id", *Notification.model_fields}
+    assert (said["id"], said["run"], said["severity"]) == ("runs/digits/000002/end#0", "digits-000002", "warning")
+
+
+def test_a_notice_has_the_same_identity_at_every_try(receiver: Receiver) -> None:
+    cloud = world(receiver)
+    receiver.status = 503
+    assert send(cloud, "notify", event("notifications")) == 500
+    receiver.status = 204
+    assert send(cloud, "notify", event("notifications")) == 200
+    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
+    assert receiver.verified(0)
+    assert receiver.verified(1)
+
+
+def test_an_address_inside_the_network_is_refused_unless_it_is_allowed(receiver: Receiver) -> None:
+    for host in ("127.0.0.1", "localhost"):
+        assert send(world(receiver, rest="", host=host), "notify", event("notifications")) == 500
+    assert receiver.got == []
+
+
+def test_no_redirect_is_followed(receiver: Receiver) -> None:
+    with receiving() as elsewhere:
+        receiver.status, receiver.headers = 307, {"Location": f"http://127.0.0.1:{elsewhere.port}/"}
+        assert send(world(receiver), "notify", event("notifications")) == 500
+        assert (len(receiver.got), elsewhere.got) == (1, [])
+
+
+@pytest.mark.parametrize("address", ["https://", "http://127.0.0.1:99999/", "https://no such host/", "http://[::1"])
+def test_an_address_that_is_none_takes_nothing(address: str) -> None:
+    channel = f'[[channel]]\nname = "x"\naddress = "{address}"\nsecret = "{SECRET}"\nallow_private = true'
+    assert send(MemoryCloud({"SERIN_NOTIFY_CHANNELS": channel}), "notify", event("notifications")) == 500
+
+
+def test_a_channel_that_takes_nothing_is_said_on_the_others_once_a_day(receiver: Receiver) -> None:
+    cloud = world(receiver)
+    receiver.status = 500
+    first = event("notifications")
+    for name in ("a", "b"):
+        for _ in range(2):
+            assert send(cloud, "notify", type(first)(name, first.source, first.time, first.payload)) == 500
+    (said,) = [envelope.payload for envelope in cloud.bus.events()]
+    assert isinstance(said, Notification)
+    assert said.title == "the channel tickets takes no notices"
+    assert len([key for key in keys(cloud, "notices/") if "/refused/" in key]) == 2
+
+
+def test_the_signature_is_the_specifications() -> None:
+    # The example of the specification's own reference libraries.
+    text = b'{"test": 2432232314}'
+    headers = signed("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, text)
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_identities_are_short_and_plain_whatever_the_event_is_called() -> None:
+    assert identity_of("runs/digits/000002/end#0").removeprefix("msg_").isalnum()
+    assert len(identity_of("x" * 5000)) == 36
