@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from cli import reading
+from cli import reading, tracing
 from cli.connection import DEFAULT_HOME, connected, ledger_of, person, say
 from cli.notices import deliveries, table_row, tried
 from shared.channels import Severity
@@ -155,6 +155,21 @@ def show(run_name: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJso
         return
     for record in records:
         _print_record(record)
+
+
+@app.command()
+def trace(run_name: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson = False, home: Home = None) -> None:
+    """Draw where a run's time went: functions, job, deployments, and the waiting between them."""
+    with connected(home) as cloud:
+        found = tracing.bars(ledger_of(cloud), RunId(run_name))
+    if as_json:
+        print(json.dumps([tracing.to_json(bar) for bar in found], indent=1))
+        return
+    table = Table("what", "by", f"{found[0].since:%H:%M:%S}", "seconds", box=None) if found else Table(box=None)
+    for row in tracing.drawn(found, max(20, console.width - 72)) if found else ():
+        table.add_row(*row)
+    console.print(table)
+    console.print(tracing.summary(found) if found else "nothing of this run tells of its time", highlight=False)
 
 
 @app.command()
@@ -366,8 +381,9 @@ def _print_message(message: Any, as_json: bool) -> None:
 
 
 def _print_record(record: Record) -> None:
-    name = record.key.split("/", 3)[-1] if record.key.count("/") > 2 else "window closed"
-    console.print(f"[dim]{record.at:%H:%M:%S}[/dim]  [cyan]{name:28}[/cyan] {record.by}", highlight=False)
+    console.print(
+        f"[dim]{record.at:%H:%M:%S}[/dim]  [cyan]{tracing.name_of(record):28}[/cyan] {record.by}", highlight=False
+    )
     for reason in _reasons(record):
         console.print(f"{'':12}{reason}", highlight=False, markup=False)
     for event in record.events:

@@ -6,12 +6,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from local.processes import Child, Processes, free_port, wait_for_port, without_credentials
 from local.wiring import Retry, wire_pubsub, wire_storage
 from shared.foreign import CLOCK_TICKED
+from shared.wiring import METRICS
 
 PROJECT = "serin-local"
 _READY_SECONDS = 30.0
@@ -32,6 +33,11 @@ class Installation:
     def notices(self) -> Path:
         """The file in which everything is kept that people are told."""
         return self.home / "notices.txt"
+
+    @property
+    def metrics(self) -> Path:
+        """The file that says what is measured."""
+        return self.home / "metrics.json"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -66,7 +72,9 @@ class Installation:
                 *self._command("vertex"), "--images", str(self.home / "images.json"), "--storage", storage,
                 "--pubsub", pubsub, "--project", PROJECT,
             ],
-            "functions": [*self._command("functions"), "--source", str(_ROOT / "functions")],
+            "functions": [
+                *self._command("functions"), "--source", str(_ROOT / "functions"), "--metrics", str(self.metrics),
+            ],
             "scheduler": [
                 sys.executable, "-m", "local.scheduler", "--pubsub", pubsub, "--topic", topic,
                 "--seconds", str(self.tick_seconds),
@@ -105,6 +113,7 @@ def running(installation: Installation) -> Iterator[None]:
     home = installation.home
     (home / "environment").unlink(missing_ok=True)
     _write_images(home / "images.json")
+    installation.metrics.write_text(json.dumps([asdict(metric) for metric in METRICS]))
     processes = Processes(home / "supervisor")
     processes.end_leftovers()
     services = {

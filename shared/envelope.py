@@ -113,6 +113,15 @@ def _payload(kind: type[Event] | None, data: bytes) -> tuple[Event | None, list[
         ]
 
 
+def time_of(attributes: Mapping[str, str]) -> datetime | None:
+    """When a message was said: a CloudEvent's time, a storage notification's, or nothing that can be read."""
+    try:
+        said = datetime.fromisoformat(attributes.get("ce-time") or attributes.get("eventTime") or "")
+    except ValueError:
+        return None
+    return said if said.tzinfo else None
+
+
 def _time(text: str | None) -> tuple[datetime | None, list[str]]:
     try:
         return (datetime.fromisoformat(text), []) if text else (None, [])

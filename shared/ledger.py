@@ -30,6 +30,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What led to a record: the event, when it was said, when its handling began; by the clocks of those who say."""
+
+    event: str
+    said: datetime | None
+    began: datetime
+
+
+@dataclass(frozen=True)
 class Record:
     """One committed fact. `owner` tells whose create it was; `at` is the writer's clock, for people to read."""
 
@@ -39,6 +48,7 @@ class Record:
     by: str
     data: Json
     events: tuple[Envelope, ...]
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Author:
     traceparent: str | None
     now: Callable[[], datetime]
     token: Callable[[], str]
+    origin: Origin | None = None
 
 
 class Ledger:
@@ -112,7 +123,8 @@ class Ledger:
 
     def _draft(self, key: str, outcome: Outcome) -> Record:
         events = tuple(self.envelope(event, f"{key}#{position}") for position, event in enumerate(outcome.events))
-        return Record(key, self.author.token(), self.author.now(), self.author.name, outcome.data, events)
+        author = self.author
+        return Record(key, author.token(), author.now(), author.name, outcome.data, events, author.origin)
 
     def _commit(self, draft: Record, metadata: Mapping[str, str] | None = None) -> Record:
         created = self.store.create(draft.key, _encoded(draft), metadata)
@@ -126,14 +138,30 @@ def _encoded(record: Record) -> bytes:
         "by": record.by,
         "data": record.data,
         "events": [event.to_json() for event in record.events],
+        "origin": _origin_json(record.origin),
     }
     return json.dumps(kept, sort_keys=True).encode()
+
+
+def _origin_json(origin: Origin | None) -> Json | None:
+    if origin is None:
+        return None
+    said = origin.said.isoformat() if origin.said else None
+    return {"event": origin.event, "said": said, "began": origin.began.isoformat()}
+
+
+def _origin(kept: Json | None) -> Origin | None:
+    if kept is None:
+        return None
+    said = datetime.fromisoformat(kept["said"]) if kept["said"] else None
+    return Origin(kept["event"], said, datetime.fromisoformat(kept["began"]))
 
 
 def _decoded(key: str, body: bytes) -> Record:
     kept = json.loads(body)
     events = tuple(from_json(event) for event in kept["events"])
-    return Record(key, kept["owner"], datetime.fromisoformat(kept["at"]), kept["by"], kept["data"], events)
+    at, origin = datetime.fromisoformat(kept["at"]), _origin(kept.get("origin"))
+    return Record(key, kept["owner"], at, kept["by"], kept["data"], events, origin)
 
 
 # Where everything stands. Numbers have six digits, so that the order of keys is the order of numbers.

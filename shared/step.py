@@ -11,20 +11,21 @@ between publishes the same events again, and the next function's own record abso
 """
 
 import hashlib
-import json
-import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
-from shared.envelope import Envelope, Message, decode, received
+from shared.envelope import Envelope, Message, decode, received, time_of
 from shared.environment import Cloud, open_cloud
 from shared.errors import BadInput, NotYet, Transient
 from shared.events import Event, Notification
 from shared.foreign import ClockTicked, DeadLetter, ObjectFinalized
 from shared.ids import ModelName
-from shared.ledger import Author, Ledger, Outcome
+from shared.ledger import Author, Ledger, Origin, Outcome
+from shared.logs import Log
 from shared.trace import continued
 
 E = TypeVar("E", bound=Event)
@@ -33,11 +34,12 @@ _NOBODY = ModelName("unknown")
 
 @dataclass(frozen=True)
 class Step:
-    """What a handler works with: the outside world and the ledger in the handler's own name."""
+    """What a handler works with: the outside world, the ledger in the handler's own name, and the delivery's log."""
 
     function: str
     cloud: Cloud
     ledger: Ledger
+    log: Log
     cause: str | None = None
 
 
@@ -53,7 +55,8 @@ def handle(cloud_event: Any, function: str, handlers: Mapping[type[Event], Handl
         handler = handlers.get(type(envelope.payload))
         if handler is None:
             raise BadInput("event", [f"{function} does not handle {envelope.payload.type_name()}"])
-        return handler(envelope.payload, _step(function, cloud, envelope.id, envelope.traceparent))
+        step = _step(function, cloud, message, envelope.id, envelope.traceparent)
+        return handler(envelope.payload, step)
 
     _deliver(cloud_event, function, act)
 
@@ -69,7 +72,8 @@ def handle_object(
             return ()
         if arrived.bucket != cloud.environment.data_bucket:
             raise BadInput("storage notification", ["the bucket is not this installation's data bucket"])
-        return handler(arrived, _step(function, cloud, f"{arrived.bucket}/{arrived.name}#{arrived.generation}", None))
+        cause = f"{arrived.bucket}/{arrived.name}#{arrived.generation}"
+        return handler(arrived, _step(function, cloud, message, cause))
 
     _deliver(cloud_event, function, act)
 
@@ -78,7 +82,7 @@ def handle_tick(cloud_event: Any, function: str, handler: Callable[[ClockTicked,
     """Carries a tick of the clock to the handler."""
 
     def act(message: Message, cloud: Cloud) -> Events:
-        return handler(ClockTicked(), _step(function, cloud, f"clock-ticked#{message.id}", None))
+        return handler(ClockTicked(), _step(function, cloud, message, f"clock-ticked#{message.id}"))
 
     _deliver(cloud_event, function, act)
 
@@ -94,7 +98,7 @@ def handle_dead_letter(cloud_event: Any, function: str, handler: Callable[[DeadL
             attributes={name: value for name, value in message.attributes.items() if not name.startswith(source)},
             data=message.data,
         )
-        return handler(letter, _step(function, cloud, message.attributes.get("ce-id"), None))
+        return handler(letter, _step(function, cloud, message, message.attributes.get("ce-id")))
 
     _deliver(cloud_event, function, act)
 
@@ -105,66 +109,76 @@ def publish(cloud: Cloud, envelope: Envelope) -> None:
 
 
 def _deliver(cloud_event: Any, function: str, act: Callable[[Message, Cloud], Events]) -> None:
-    cloud = open_cloud()
-    identity: str | None = None
+    cloud, begun = open_cloud(), time.perf_counter()
+    log, outcome, lag = Log(function, cloud.environment.project), "failed", None
     try:
-        message = received(cloud_event.get_attributes(), cloud_event.get_data())
-        identity = message.attributes.get("ce-id")
-        follow = list(act(message, cloud))
-    except BadInput as bad:
-        follow = [_refusal(bad, function, cloud, identity)]
+        try:
+            message = received(cloud_event.get_attributes(), cloud_event.get_data())
+            log, lag = log.about(message.attributes), _lag_seconds(message.attributes, cloud.now())
+            follow, answered = list(act(message, cloud)), "done"
+        except BadInput as bad:
+            follow, answered = [_refusal(bad, log, cloud)], "refused"
+        for envelope in follow:
+            publish(cloud, envelope)
+            log.say("INFO", f"published {envelope.payload.type_name()}", published=envelope.id)
+        outcome = answered
     except (NotYet, Transient) as later:
-        _log("INFO", function, identity, str(later))
+        outcome = "later"
+        log.say("INFO", str(later))
         raise
     except Exception as bug:
-        _log("ERROR", function, identity, f"bug {_note_bug(bug, function, cloud, identity)}")
+        log.say("ERROR", f"bug {_note_bug(bug, log, cloud)}")
         raise
-    for envelope in follow:
-        publish(cloud, envelope)
-        _log("INFO", function, identity, f"published {envelope.payload.type_name()}", envelope.id)
+    finally:
+        seconds = round(time.perf_counter() - begun, 4)
+        log.say("INFO", "handled", outcome=outcome, seconds=seconds, lag_seconds=lag)
 
 
-def _step(function: str, cloud: Cloud, cause: str | None, traceparent: str | None) -> Step:
+def _lag_seconds(attributes: Mapping[str, str], now: datetime) -> float | None:
+    """How long ago it was said, what is delivered now; None where it does not say."""
+    said = time_of(attributes)
+    return round((now - said).total_seconds(), 3) if said else None
+
+
+def _step(function: str, cloud: Cloud, message: Message, cause: str | None, traceparent: str | None = None) -> Step:
+    ledger = _ledger(function, cloud, cause, traceparent, time_of(message.attributes))
+    log = Log(function, cloud.environment.project).about(message.attributes)
+    return Step(function, cloud, ledger, replace(log, event=cause, traceparent=ledger.author.traceparent), cause)
+
+
+def _ledger(
+    function: str, cloud: Cloud, cause: str | None, traceparent: str | None, said: datetime | None = None
+) -> Ledger:
     trace = continued(traceparent, function, cause) if cause else traceparent
-    author = Author(function, cause, trace, cloud.now, cloud.token)
-    return Step(function, cloud, Ledger(cloud.state, author), cause)
+    origin = Origin(cause, said, cloud.now()) if cause else None
+    return Ledger(cloud.state, Author(function, cause, trace, cloud.now, cloud.token, origin))
 
 
-def _refusal(bad: BadInput, function: str, cloud: Cloud, identity: str | None) -> Envelope:
+def _refusal(bad: BadInput, log: Log, cloud: Cloud) -> Envelope:
     """The notice about bad input, kept in the ledger under what it is about."""
-    about = hashlib.sha256(f"{function}\0{identity}\0{bad}".encode()).hexdigest()[:20]
+    about = hashlib.sha256(f"{log.function}\0{log.event}\0{bad}".encode()).hexdigest()[:20]
     notice = Notification(
         model=_NOBODY,
         severity="warning",
-        title=f"{function} refused an event: {bad.what}"[:200],
+        title=f"{log.function} refused an event: {bad.what}"[:200],
         why=bad.reasons,
         next="mend what is named and send it again",
     )
-    step = _step(function, cloud, identity, None)
-    data = {"event": identity, "what": bad.what, "reasons": list(bad.reasons)}
-    return step.ledger.once(f"refused/{function}/{about}", lambda: Outcome(data, (notice,))).events[0]
+    data = {"event": log.event, "what": bad.what, "reasons": list(bad.reasons)}
+    ledger = _ledger(log.function, cloud, log.event, log.traceparent)
+    return ledger.once(f"refused/{log.function}/{about}", lambda: Outcome(data, (notice,))).events[0]
 
 
-def _note_bug(bug: Exception, function: str, cloud: Cloud, identity: str | None) -> str:
+def _note_bug(bug: Exception, log: Log, cloud: Cloud) -> str:
     """Keeps where a bug happened (never what it said: that may quote data) and answers the traceback's id."""
     frames = [f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in traceback.extract_tb(bug.__traceback__)]
     trace = hashlib.sha256("\n".join([type(bug).__name__, *frames]).encode()).hexdigest()[:12]
-    about = hashlib.sha256((identity or "").encode()).hexdigest()[:20]
+    about = hashlib.sha256((log.event or "").encode()).hexdigest()[:20]
+    kept = [frame.rsplit("/", 1)[-1] for frame in frames]
+    data = {"event": log.event, "exception": type(bug).__name__, "frames": kept}
     try:
-        data = {
-            "event": identity,
-            "exception": type(bug).__name__,
-            "frames": [frame.rsplit("/", 1)[-1] for frame in frames],
-        }
-        _step(function, cloud, identity, None).ledger.once(f"bugs/{function}/{about}/{trace}", lambda: Outcome(data))
-    except (
-        Exception
-    ) as unwritten:  # the delivery fails with the bug itself; that it could not be noted is said beside it
-        _log("ERROR", function, identity, f"bug {trace} was not noted: {type(unwritten).__name__}")
+        ledger = _ledger(log.function, cloud, log.event, log.traceparent)
+        ledger.once(f"bugs/{log.function}/{about}/{trace}", lambda: Outcome(data))
+    except Exception as unwritten:  # the delivery fails with the bug itself; that this was not noted is said beside it
+        log.say("ERROR", f"bug {trace} was not noted: {type(unwritten).__name__}")
     return trace
-
-
-def _log(severity: str, function: str, event: str | None, message: str, published: str | None = None) -> None:
-    line = {"severity": severity, "function": function, "event": event, "message": message, "published": published}
-    sys.stdout.write(json.dumps({name: value for name, value in line.items() if value is not None}) + "\n")
-    sys.stdout.flush()

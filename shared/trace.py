@@ -6,7 +6,7 @@ Ids follow from names, not from chance: a step that is done again tells of the s
 import hashlib
 import re
 
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _SAMPLED = "01"
 
 
@@ -23,3 +23,9 @@ def continued(traceparent: str | None, function: str, cause: str) -> str:
         return started(cause)
     span = hashlib.sha256(f"{function}\0{cause}".encode()).hexdigest()[:16]
     return f"00-{found[1]}-{span}-{_SAMPLED}"
+
+
+def parts(traceparent: str | None) -> tuple[str, str] | None:
+    """Trace id and span id, in hexadecimal; None where there is no traceparent."""
+    found = _TRACEPARENT.fullmatch(traceparent or "")
+    return (found[1], found[2]) if found else None

@@ -110,4 +110,27 @@ STARTS_JOBS = frozenset({"launch_training"})
 # Reading a big upload holds many rows at once; the Vertex AI client alone needs more than 256 MiB.
 MEMORY_MEBIBYTES: Mapping[str, int] = {function: 2048 if function == "check_rows" else 512 for function in FUNCTIONS}
 FUNCTION_TIMEOUT_SECONDS = 540
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure made from the lines that functions log: how many there are, or the distribution of a field's values."""
+
+    name: str
+    help: str
+    where: Mapping[str, str]
+    labels: tuple[str, ...] = ()
+    value: str | None = None
+
+
+_HANDLED = {"message": "handled"}
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "serin_deliveries", "deliveries by how they ended: done, refused, later and failed (both come again)",
+        _HANDLED, ("function", "outcome"),
+    ),
+    Metric("serin_handling_seconds", "time that a function took", _HANDLED, ("function",), "seconds"),
+    Metric("serin_lag_seconds", "age of an event when it was delivered", _HANDLED, ("function",), "lag_seconds"),
+    Metric("serin_dead_letters", "messages given up", {**_HANDLED, "function": "record_dead_letter"}),
+)  # fmt: skip
 TICK_SCHEDULE = "* * * * *"

@@ -6,12 +6,10 @@ notice ─► log line ─► posted ─► per channel: told? ─ yes ─► no
                                                                     the next channel; in the end, delivered again
 """
 
-import json
-import sys
 from functools import partial
 
 from notice_channel import Posted, Send, send
-from notice_text import line
+from notice_text import SEVERITIES, fields
 
 from shared.channels import Channel
 from shared.errors import Transient
@@ -23,8 +21,7 @@ from shared.step import Events, Step, publish
 def deliver(notice: Notification, step: Step, way: Send = send) -> Events:
     """Tells every channel that has not heard the notice yet; Transient if any of them could not be told."""
     event = step.cause or ""
-    sys.stdout.write(f"{json.dumps(line(notice, event))}\n")
-    sys.stdout.flush()
+    step.log.say(SEVERITIES[notice.severity], notice.title, notice=fields(notice))
     channels = [channel for channel in step.cloud.environment.channels if channel.hears(notice)]
     step.ledger.once(notice_key(event, "posted"), lambda: _posted(notice, event, channels))
     untold = [channel for channel in channels if not _told(channel, notice, step, way)]

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from shared.events import Notification
+from shared.logs import Severity
 
 MAX_BODY_CHARS = 8_000  # what the narrowest channels still take in a few pieces
-_SEVERITIES = {"info": "INFO", "warning": "WARNING", "error": "ERROR"}
+SEVERITIES: Mapping[str, Severity] = {"info": "INFO", "warning": "WARNING", "error": "ERROR"}
 
 
 def body(notice: Notification) -> str:
@@ -17,11 +18,9 @@ def body(notice: Notification) -> str:
     return text if len(text) <= MAX_BODY_CHARS else f"{text[: MAX_BODY_CHARS - 1]}…"
 
 
-def line(notice: Notification, event: str | None) -> dict[str, object]:
-    """The notice as structured logging reads it."""
-    about = notice.model_dump(mode="json", exclude={"severity", "title"}, exclude_none=True)
-    said = {"severity": _SEVERITIES[notice.severity], "function": "notify", "event": event, "message": notice.title}
-    return {**said, "notice": about}
+def fields(notice: Notification) -> dict[str, object]:
+    """What the log keeps of a notice beside its severity and its title."""
+    return notice.model_dump(mode="json", exclude={"severity", "title"}, exclude_none=True)
 
 
 def document(notice: Notification, event: str) -> Mapping[str, object]:

@@ -1,6 +1,7 @@
 """`python -m local.functions --port N --data DIR --source functions`; functions inherit this process's environment."""
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -15,11 +16,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--metrics", type=Path, help="definitions of the metrics that /metrics makes from the logs")
     given = parser.parse_args()
     ended = ending()
     processes = Processes(given.data)
     processes.end_leftovers()
-    host = Host(given.source, dict(os.environ), processes, given.data / "logs")
+    definitions = json.loads(given.metrics.read_text()) if given.metrics else []
+    host = Host(given.source, dict(os.environ), processes, given.data / "logs", definitions)
     with serving(host.app(), given.port) as port:
         say_ready("functions", port)
         ended.wait()

@@ -5,7 +5,7 @@ push ─► /<function>/projects/P/topics/T ─► [start?] ─► functions-fra
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.functions.log_metrics import Definition, LogMetrics
 from local.processes import Child, Processes, free_port, wait_for_port
 
 _START_SECONDS = 60.0
@@ -44,13 +45,21 @@ class Function:
 class Host:
     """Forwards pushes to functions."""
 
-    def __init__(self, source: Path, variables: Mapping[str, str], processes: Processes, logs: Path) -> None:
+    def __init__(
+        self,
+        source: Path,
+        variables: Mapping[str, str],
+        processes: Processes,
+        logs: Path,
+        metrics: Sequence[Definition],
+    ) -> None:
         names = sorted(folder.parent.name for folder in source.glob("*/main.py"))
         self._functions = {name: Function(name) for name in names}
         self._source = source
         self._variables = variables
         self._processes = processes
         self._logs = logs
+        self._metrics = LogMetrics(metrics, logs)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=200)
         self._http = httpx.AsyncClient(timeout=_ANSWER_SECONDS, limits=limits)
 
@@ -58,6 +67,7 @@ class Host:
         return Starlette(
             routes=[
                 Route("/local/functions", self._list, methods=["GET"]),
+                Route("/metrics", self._measured, methods=["GET"]),
                 Route("/{function}/{path:path}", self._push, methods=["POST"]),
             ]
         )
@@ -78,6 +88,9 @@ class Host:
             for function in self._functions.values()
         ]
         return JSONResponse(told)
+
+    async def _measured(self, _request: Request) -> Response:
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def _push(self, request: Request) -> Response:
         function = self._functions.get(request.path_params["function"])

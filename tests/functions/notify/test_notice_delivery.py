@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from notice_channel import Posted, through_apprise
 from notice_channel import send as send_to
-from notice_text import MAX_BODY_CHARS, body, line
+from notice_text import MAX_BODY_CHARS, body
 
 from shared.channels import Channel
 from shared.errors import Transient
@@ -140,10 +140,11 @@ def test_another_notice_is_told_as_well(hooks: tuple[Hook, Hook]) -> None:
 
 def test_without_channels_a_notice_is_one_line_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
     assert notify(world()) == 200
-    (said,) = [json.loads(each) for each in capfd.readouterr().out.splitlines()]
+    said, handled = [json.loads(each) for each in capfd.readouterr().out.splitlines()]
+    assert (handled["message"], handled["outcome"]) == ("handled", "done")
     assert (said["severity"], said["message"]) == ("WARNING", "digits-000002: rejected, 35 points, below 50")
     assert said["notice"]["next"] == "look at the rows of window 2"
-    assert said["notice"]["run"] == "digits-000002"
+    assert (said["function"], said["run"], said["model"]) == ("notify", "digits-000002", "digits")
 
 
 @pytest.mark.parametrize("status", [200, 500])
@@ -190,11 +191,6 @@ def test_a_long_notice_is_cut_where_channels_end() -> None:
 
 def test_a_notice_without_reasons_still_has_a_body() -> None:
     assert body(Notification(model="digits", title="3 of 100 rows wait")) == "3 of 100 rows wait"
-
-
-@pytest.mark.parametrize(("severity", "logged"), [("info", "INFO"), ("warning", "WARNING"), ("error", "ERROR")])
-def test_the_log_line_has_the_severity_that_logging_knows(severity: Any, logged: str) -> None:
-    assert line(Notification(model="digits", title="t", severity=severity), "e")["severity"] == logged
 
 
 def test_a_service_that_cannot_be_reached_is_untold_and_nothing_is_raised() -> None:
