@@ -75,6 +75,18 @@ def test_a_child_that_ignores_the_request_to_end_is_made_to(processes: Processes
     assert child.poll() == -signal.SIGKILL
 
 
+def test_children_are_asked_to_end_all_at_once(processes: Processes, tmp_path: Path) -> None:
+    # Each ends well only once all have been asked, so that asking one after the other would have to kill them.
+    meet = "touch asked-$0; while [ $(ls | grep -c asked-) -lt 3 ]; do sleep 0.02; done; exit 0"
+    script = f"trap '{meet}' TERM; echo up; while :; do sleep 0.02; done"
+    children = [
+        processes.start(["sh", "-c", script, str(number)], PATH, tmp_path / "log", tmp_path) for number in range(3)
+    ]
+    until(lambda: (tmp_path / "log").read_text().count("up") == len(children))
+    processes.stop_all(children, grace_seconds=10)
+    assert [child.poll() for child in children] == [0, 0, 0]
+
+
 def test_what_a_child_started_ends_with_it(processes: Processes, tmp_path: Path) -> None:
     child = run(processes, tmp_path, "sh", "-c", "sleep 600 & echo $!; wait")
     until(lambda: (tmp_path / "log").read_text().endswith("\n"))
