@@ -39,10 +39,18 @@ def connected(home: Path | None) -> Iterator[Cloud]:
         os.environ.update(variables)
         yield GoogleCloud(read_environment(variables))
         return
+    if not (place / "storage").exists():
+        raise BadInput("installation", [f"its storage, {variables['STORAGE_EMULATOR_HOST']}, does not answer"])
     with _storage_of(place) as url:
         variables = {**variables, "STORAGE_EMULATOR_HOST": url}
         os.environ.update(variables)
         yield GoogleCloud(read_environment(variables))
+
+
+def borrowing(pubsub: str | None, storage: str | None) -> list[str]:
+    """What tells the local cloud to use a running Pub/Sub (HOST:PORT) or Cloud Storage (a URL) instead of its own."""
+    given = {"--pubsub": pubsub, "--storage": storage.rstrip("/") if storage else None}
+    return [word for option, value in given.items() if value for word in (option, value)]
 
 
 def ledger_of(cloud: Cloud) -> Ledger:

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cli import reading, tracing
-from cli.connection import DEFAULT_HOME, connected, ledger_of, person, say
+from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person, say
 from cli.notices import deliveries, table_row, tried
 from shared.channels import Severity
 from shared.envelope import Envelope, Message, decode
@@ -36,6 +36,8 @@ console = Console()
 _ENDINGS = {signal.SIGINT, signal.SIGTERM}
 Home = Annotated[Path | None, typer.Option("--home", help="a local installation's folder")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+Pubsub = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a running Pub/Sub, such as Google's emulator")]
+Storage = Annotated[str | None, typer.Option(metavar="URL", help="a running Cloud Storage that sends no notifications")]
 Model = Annotated[str, typer.Option("--model", "-m", help="the model's name")]
 By = Annotated[str | None, typer.Option("--by", help="who says so; the login name if left out")]
 Because = Annotated[str, typer.Option("--because", help="why")]
@@ -55,9 +57,12 @@ def run() -> None:
 def up(
     home: Annotated[Path, typer.Option(help="where everything is kept")] = DEFAULT_HOME,
     tick_seconds: Annotated[float, typer.Option(help="how often the clock ticks")] = 5.0,
+    pubsub: Pubsub = None,
+    storage: Storage = None,
 ) -> None:
     """Run the local cloud and every function, until Ctrl-C."""
     command = [sys.executable, "-m", "local", "--home", str(home), "--tick-seconds", str(tick_seconds)]
+    command += borrowing(pubsub, storage)
     with subprocess.Popen(command) as process:
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -331,13 +336,18 @@ def notify(
 def demo(
     home: Annotated[Path, typer.Option(help="where everything is kept")] = Path("build/demo"),
     seed: Annotated[int, typer.Option(help="how the data is cut")] = 1,
+    patience: Annotated[float, typer.Option(help="how many times longer an act may take: for a busy machine")] = 1.0,
+    pubsub: Pubsub = None,
+    storage: Storage = None,
 ) -> None:
     """Play the demo."""
+    from cli.demo.cloud import LocalCloud
     from cli.demo.play import ACTS, ends_when_told, play
 
     ends_when_told()
     width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "150"))
-    raise typer.Exit(play(home, seed, ACTS, Console(width=width)))
+    local = LocalCloud(home, borrowing(pubsub, storage))
+    raise typer.Exit(play(local, seed, ACTS, Console(width=width), patience))
 
 
 def _check_model(name: str) -> str:

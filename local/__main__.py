@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from local.service import ending
-from local.supervisor import installed, running
+from local.supervisor import Borrowed, installed, running
 
 _LOOK_SECONDS = 0.3
 
@@ -19,9 +19,15 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=Path("build/local"))
     parser.add_argument("--tick-seconds", type=float, default=60.0)
     parser.add_argument("--ports", type=int, default=8680, help="the first port; 0 takes free ones")
+    parser.add_argument("--pubsub", metavar="HOST:PORT", help="a running Pub/Sub instead of ours: Google's emulator")
+    parser.add_argument("--storage", metavar="URL", help="a running Cloud Storage that notifies nobody instead of ours")
     given = parser.parse_args()
+    try:
+        borrowed = Borrowed(given.pubsub, given.storage)
+    except ValueError as error:
+        parser.error(str(error))
     ended = ending()
-    installation = installed(given.home, given.tick_seconds, given.ports)
+    installation = installed(given.home, given.tick_seconds, given.ports, borrowed)
     with running(installation):
         for name, value in installation.environment.items():
             sys.stdout.write(f"{name}={value}\n")

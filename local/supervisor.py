@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from local.loopback import is_loopback
 from local.processes import Child, Processes, free_port, wait_for_port, without_credentials
 from local.wiring import Retry, wire_pubsub, wire_storage
 from shared.foreign import CLOCK_TICKED
@@ -17,17 +18,37 @@ from shared.wiring import METRICS
 PROJECT = "serin-local"
 _READY_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
+_SERVICES = ("pubsub", "storage", "vertex", "functions", "scheduler")
+_UNTOLD_SWEEP_TICKS = 2  # where no notification comes, reconcile alone finds the uploads
 _ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
+class Borrowed:
+    """Services of somebody else in the place of ours, already running on this machine: Google's own, for example.
+
+    `pubsub` is HOST:PORT, `storage` a URL; raises ValueError for what is not on this machine's loopback.
+    """
+
+    pubsub: str | None = None
+    storage: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pubsub is not None and not is_loopback(self.pubsub):
+            raise ValueError(f"{self.pubsub} is not HOST:PORT of this machine's loopback")
+        if self.storage is not None and not is_loopback(self.storage.removeprefix("http://")):
+            raise ValueError(f"{self.storage} is not http://HOST:PORT of this machine's loopback")
+
+
+@dataclass(frozen=True)
 class Installation:
-    """A local installation: where it keeps things and how fast its clock ticks."""
+    """A local installation: where it keeps things, how fast its clock ticks and which services are not its own."""
 
     home: Path
     tick_seconds: float
     ports: Mapping[str, int]
     notify_urls: tuple[str, ...] = ()
+    borrowed: Borrowed = Borrowed()
 
     @property
     def notices(self) -> Path:
@@ -51,21 +72,21 @@ class Installation:
             "SERIN_TRAINING_IMAGE": "serin-training:local",
             "SERIN_SERVING_IMAGE": "serin-serving:local",
             "SERIN_LEASE_SECONDS": str(max(5.0, min(60.0, self.tick_seconds * 5))),
-            "SERIN_SWEEP_SECONDS": str(self.tick_seconds * 30),
+            "SERIN_SWEEP_SECONDS": str(self.tick_seconds * (_UNTOLD_SWEEP_TICKS if self.borrowed.storage else 30)),
             "SERIN_NOTIFY_URLS": " ".join([*self.notify_urls, self.notices.resolve().as_uri()]),
-            "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self.ports['pubsub']}",
-            "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{self.ports['storage']}",
+            "PUBSUB_EMULATOR_HOST": self.borrowed.pubsub or f"127.0.0.1:{self.ports['pubsub']}",
+            "STORAGE_EMULATOR_HOST": self.borrowed.storage or f"http://127.0.0.1:{self.ports['storage']}",
             "SERIN_VERTEX_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
             "SERIN_FUNCTIONS_HOST": f"http://127.0.0.1:{self.ports['functions']}",
         }
 
     @property
     def commands(self) -> dict[str, list[str]]:
-        """The services in the order in which they can be started."""
+        """Our own services in the order in which they can be started."""
         known = self.environment
         pubsub, storage = known["PUBSUB_EMULATOR_HOST"], known["STORAGE_EMULATOR_HOST"]
         topic = f"projects/{PROJECT}/topics/{CLOCK_TICKED}"
-        return {
+        commands = {
             "pubsub": self._command("pubsub"),
             "storage": [*self._command("storage"), "--pubsub", pubsub],
             "vertex": [
@@ -76,10 +97,10 @@ class Installation:
                 *self._command("functions"), "--source", str(_ROOT / "functions"), "--metrics", str(self.metrics),
             ],
             "scheduler": [
-                sys.executable, "-m", "local.scheduler", "--pubsub", pubsub, "--topic", topic,
-                "--seconds", str(self.tick_seconds),
+                *self._command("scheduler"), "--pubsub", pubsub, "--topic", topic, "--seconds", str(self.tick_seconds),
             ],
         }  # fmt: skip
+        return {name: command for name, command in commands.items() if getattr(self.borrowed, name, None) is None}
 
     @property
     def retry(self) -> Retry:
@@ -91,17 +112,16 @@ class Installation:
         return [sys.executable, "-m", f"local.{service}", "--port", port, "--data", data]
 
 
-def installed(home: Path, tick_seconds: float, first_port: int) -> Installation:
+def installed(home: Path, tick_seconds: float, first_port: int, borrowed: Borrowed = Borrowed()) -> Installation:
     """An installation in a home: on the ports it had before, else from the first port on, 0 meaning free ones."""
     home.mkdir(parents=True, exist_ok=True)
     kept = home / "ports.json"
-    services = ("pubsub", "storage", "vertex", "functions")
+    ports = {name: first_port + place if first_port else free_port() for place, name in enumerate(_SERVICES)}
     if kept.exists():
-        ports = json.loads(kept.read_text())
-    else:
-        ports = {name: first_port + place if first_port else free_port() for place, name in enumerate(services)}
-        kept.write_text(json.dumps(ports))
-    return Installation(home.resolve(), tick_seconds, ports, tuple(os.environ.get("SERIN_NOTIFY_URLS", "").split()))
+        ports |= json.loads(kept.read_text())
+    kept.write_text(json.dumps(ports))
+    notify_urls = tuple(os.environ.get("SERIN_NOTIFY_URLS", "").split())
+    return Installation(home.resolve(), tick_seconds, ports, notify_urls, borrowed)
 
 
 @contextmanager
@@ -123,9 +143,9 @@ def running(installation: Installation) -> Iterator[None]:
     stopped = threading.Event()
     keeper = threading.Thread(target=_keep, args=(started, stopped), daemon=True)
     try:
-        for name in ("pubsub", "storage", "vertex", "functions"):
-            services[name].start()
-            started.append(services[name])
+        for service in [services[name] for name in services if name != "scheduler"]:
+            service.start()
+            started.append(service)
         for service in started:
             service.wait_ready()
         _wire(installation)
@@ -188,7 +208,8 @@ def _wire(installation: Installation) -> None:
     functions = known["SERIN_FUNCTIONS_HOST"]
     wire_pubsub(known["PUBSUB_EMULATOR_HOST"], PROJECT, functions, installation.retry)
     others = (known["SERIN_STATE_BUCKET"], known["SERIN_ARTEFACTS_BUCKET"])
-    wire_storage(known["STORAGE_EMULATOR_HOST"], PROJECT, known["SERIN_DATA_BUCKET"], others)
+    notifies = installation.borrowed.storage is None
+    wire_storage(known["STORAGE_EMULATOR_HOST"], PROJECT, known["SERIN_DATA_BUCKET"], others, notifies)
 
 
 def _write_images(path: Path) -> None:

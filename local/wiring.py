@@ -63,8 +63,8 @@ def _subscribe(client: SubscriberClient, wanted: Subscription, project: str, url
         client.modify_push_config(subscription=request["name"], push_config=request["push_config"])
 
 
-def wire_storage(url: str, project: str, data: str, others: tuple[str, ...]) -> None:
-    """The buckets, and the data bucket's one notification."""
+def wire_storage(url: str, project: str, data: str, others: tuple[str, ...], notifies: bool = True) -> None:
+    """The buckets, and the data bucket's one notification where the store sends any."""
     with _client(url, project) as client:
         for name in (data, *others):
             bucket = client.bucket(name)
@@ -72,7 +72,7 @@ def wire_storage(url: str, project: str, data: str, others: tuple[str, ...]) -> 
             with suppress(Conflict):
                 client.create_bucket(bucket)
         bucket = client.bucket(data)
-        if not list(bucket.list_notifications()):
+        if notifies and not list(bucket.list_notifications()):
             bucket.notification(
                 topic_name=DATA_UPLOADED,
                 topic_project=project,

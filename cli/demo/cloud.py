@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,10 @@ _STOP_SECONDS = 20.0
 class LocalCloud:
     """`python -m local` in a home; `start` answers once everything is ready."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, borrowing: Sequence[str] = ()) -> None:
+        """`borrowing` are the options that name services of somebody else."""
         self.home = home
+        self._borrowing = borrowing
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -32,6 +34,7 @@ class LocalCloud:
         """Starts it and answers its environment; raises OtherwiseEndedError when it does not get ready."""
         (self.home / "environment").unlink(missing_ok=True)
         command = [sys.executable, "-m", "local", "--home", str(self.home), "--tick-seconds", "1", "--ports", "0"]
+        command += self._borrowing
         with (self.home / "cloud.log").open("a") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         return self._environment()

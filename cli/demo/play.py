@@ -6,13 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 
 from rich.console import Console
 
 from cli.demo.acts import PLAY
 from cli.demo.cloud import LocalCloud, local_cloud
-from cli.demo.stage import Stage
+from cli.demo.stage import OtherwiseEndedError, Stage
 from cli.demo.story import Act, cut
 from cli.demo.timeline import Timeline, listening
 from shared.errors import SerinError
@@ -27,12 +26,14 @@ def ends_when_told() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-def play(home: Path, seed: int, acts: int, console: Console) -> int:
+def play(local: LocalCloud, seed: int, acts: int, console: Console, patience: float = 1.0) -> int:
     """Plays the first acts of the story; answers 0 if each ended as told, else 1."""
-    begun, local = time.monotonic(), LocalCloud(home)
+    begun = time.monotonic()
     with staged(local, seed, console) as stage:
+        stage.patience = patience
         as_told = sum(played(stage, acts))
-    console.print(f"{time.monotonic() - begun:.0f} s; ledger, buckets and timeline are in {home}", highlight=False)
+    seconds = time.monotonic() - begun
+    console.print(f"{seconds:.0f} s; ledger, buckets and timeline are in {local.home}", highlight=False)
     console.print(f"demo: {as_told} of {acts} acts ended as told", highlight=False)
     return 0 if as_told == acts else 1
 
@@ -44,6 +45,8 @@ def staged(local: LocalCloud, seed: int, console: Console) -> Iterator[Stage]:
     local.home.mkdir(parents=True)
     with console.status("the local cloud is starting") as starting, local_cloud(local) as cloud:
         starting.stop()
+        if cloud.state.entries(""):
+            raise OtherwiseEndedError("there is a ledger already: the demo needs a store that was just started")
         timeline = Timeline(console, local.home / "timeline.jsonl")
         stage = Stage(cloud, timeline, cut(seed), console)
         try:
