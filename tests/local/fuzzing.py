@@ -9,7 +9,7 @@ EXAMPLES = int(os.environ.get("SERIN_FUZZ_EXAMPLES", "60"))
 """Short in the suite; `make fuzz` asks for more."""
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
