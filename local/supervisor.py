@@ -11,7 +11,6 @@ from pathlib import Path
 
 from local.loopback import is_loopback
 from local.processes import Child, Processes, free_port, wait_for_port, without_credentials
-from local.wiring import Retry, wire_pubsub, wire_storage
 from shared.foreign import CLOCK_TICKED
 from shared.wiring import METRICS
 
@@ -102,11 +101,6 @@ class Installation:
         }  # fmt: skip
         return {name: command for name, command in commands.items() if getattr(self.borrowed, name, None) is None}
 
-    @property
-    def retry(self) -> Retry:
-        """A laptop's retries: as much quicker than Google Cloud's as its clock is."""
-        return Retry(min(10.0, max(0.2, self.tick_seconds / 5)), min(600.0, max(3.0, self.tick_seconds * 10)))
-
     def _command(self, service: str) -> list[str]:
         port, data = str(self.ports[service]), str(self.home / service)
         return [sys.executable, "-m", f"local.{service}", "--port", port, "--data", data]
@@ -146,9 +140,7 @@ def running(installation: Installation) -> Iterator[None]:
         for service in [services[name] for name in services if name != "scheduler"]:
             service.start()
             started.append(service)
-        for service in started:
-            service.wait_ready()
-        _wire(installation)
+        _wire(installation, started)
         services["scheduler"].start()
         started.append(services["scheduler"])
         keeper.start()
@@ -203,10 +195,16 @@ def _keep(services: Sequence[Service], stopped: threading.Event) -> None:
             service.revive()
 
 
-def _wire(installation: Installation) -> None:
-    known = installation.environment
-    functions = known["SERIN_FUNCTIONS_HOST"]
-    wire_pubsub(known["PUBSUB_EMULATOR_HOST"], PROJECT, functions, installation.retry)
+def _wire(installation: Installation, started: Sequence["Service"]) -> None:
+    # Imported while the services start: the catalogue of events takes half a second.
+    from local.wiring import Retry, wire_pubsub, wire_storage
+
+    for service in started:
+        service.wait_ready()
+    known, tick = installation.environment, installation.tick_seconds
+    # A laptop's retries: as much quicker than Google Cloud's as its clock is.
+    retry = Retry(min(10.0, max(0.2, tick / 5)), min(600.0, max(3.0, tick * 10)))
+    wire_pubsub(known["PUBSUB_EMULATOR_HOST"], PROJECT, known["SERIN_FUNCTIONS_HOST"], retry)
     others = (known["SERIN_STATE_BUCKET"], known["SERIN_ARTEFACTS_BUCKET"])
     notifies = installation.borrowed.storage is None
     wire_storage(known["STORAGE_EMULATOR_HOST"], PROJECT, known["SERIN_DATA_BUCKET"], others, notifies)

@@ -1,21 +1,21 @@
-"""Makes the topics, subscriptions, buckets and the notification that the wiring names; made twice, nothing changes."""
+"""Makes the topics, subscriptions, buckets and the notification that the wiring names; made twice, nothing changes.
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+Over REST and without Google's clients: to import those would take longer than to start the whole local cloud.
+"""
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
-
-import grpc
-from google.api_core.exceptions import AlreadyExists, Conflict
-from google.cloud import storage
-from google.protobuf.duration_pb2 import Duration
-from google.pubsub_v1.services.publisher import PublisherClient
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
-from google.pubsub_v1.services.subscriber import SubscriberClient
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from shared.foreign import DATA_UPLOADED, DEAD_LETTERS
 from shared.wiring import ACK_DEADLINE_SECONDS, MAX_DELIVERY_ATTEMPTS, SUBSCRIPTIONS, TOPICS, Subscription
+
+_TIMEOUT_SECONDS = 20.0
+Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,74 +27,85 @@ class Retry:
 
 
 def wire_pubsub(host: str, project: str, functions_url: str, retry: Retry) -> None:
-    """Topics and every function's push subscription."""
-    with grpc.insecure_channel(host) as channel:
-        publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
-        subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+    """Topics and every function's push subscription; those that are there are pushed to the URL from now on."""
+    with _service(host) as pubsub:
         for topic in TOPICS:
-            with suppress(AlreadyExists):
-                publisher.create_topic(name=f"projects/{project}/topics/{topic}")
+            pubsub.make("PUT", f"/v1/projects/{project}/topics/{topic}", {})
         for subscription in SUBSCRIPTIONS:
-            _subscribe(subscriber, subscription, project, functions_url, retry)
-
-
-def _subscribe(client: SubscriberClient, wanted: Subscription, project: str, url: str, retry: Retry) -> None:
-    topic = f"projects/{project}/topics/{wanted.topic}"
-    request: dict[str, Any] = {
-        "name": f"projects/{project}/subscriptions/{wanted.name}",
-        "topic": topic,
-        "filter": wanted.filter,
-        "ack_deadline_seconds": ACK_DEADLINE_SECONDS,
-        "push_config": {"push_endpoint": f"{url}/{wanted.function}/{topic}"},
-        "retry_policy": {
-            "minimum_backoff": _duration(retry.least_seconds),
-            "maximum_backoff": _duration(retry.most_seconds),
-        },
-        "expiration_policy": {},
-    }
-    if wanted.topic != DEAD_LETTERS:
-        request["dead_letter_policy"] = {
-            "dead_letter_topic": f"projects/{project}/topics/{DEAD_LETTERS}",
-            "max_delivery_attempts": MAX_DELIVERY_ATTEMPTS,
-        }
-    try:
-        client.create_subscription(request=request)
-    except AlreadyExists:
-        client.modify_push_config(subscription=request["name"], push_config=request["push_config"])
+            name = f"/v1/projects/{project}/subscriptions/{subscription.name}"
+            settings = _settings(subscription, project, functions_url, retry)
+            if not pubsub.make("PUT", name, settings):
+                pubsub.ask("POST", f"{name}:modifyPushConfig", {"pushConfig": settings["pushConfig"]})
 
 
 def wire_storage(url: str, project: str, data: str, others: tuple[str, ...], notifies: bool = True) -> None:
     """The buckets, and the data bucket's one notification where the store sends any."""
-    with _client(url, project) as client:
+    with _service(url.removeprefix("http://")) as storage:
         for name in (data, *others):
-            bucket = client.bucket(name)
-            bucket.versioning_enabled = name == data
-            with suppress(Conflict):
-                client.create_bucket(bucket)
-        bucket = client.bucket(data)
-        if notifies and not list(bucket.list_notifications()):
-            bucket.notification(
-                topic_name=DATA_UPLOADED,
-                topic_project=project,
-                event_types=["OBJECT_FINALIZE"],
-                payload_format="JSON_API_V1",
-            ).create()
+            versioning = {"versioning": {"enabled": name == data}}
+            storage.make("POST", f"/storage/v1/b?project={project}", {"name": name, **versioning})
+        configurations = f"/storage/v1/b/{data}/notificationConfigs"
+        if notifies and not storage.ask("GET", configurations).get("items"):
+            storage.ask("POST", configurations, _notification(project))
+
+
+def _settings(wanted: Subscription, project: str, url: str, retry: Retry) -> dict[str, Any]:
+    topic = f"projects/{project}/topics/{wanted.topic}"
+    settings: dict[str, Any] = {
+        "topic": topic,
+        "filter": wanted.filter,
+        "ackDeadlineSeconds": ACK_DEADLINE_SECONDS,
+        "pushConfig": {"pushEndpoint": f"{url}/{wanted.function}/{topic}"},
+        "retryPolicy": {
+            "minimumBackoff": f"{retry.least_seconds:.3f}s",
+            "maximumBackoff": f"{retry.most_seconds:.3f}s",
+        },
+        "expirationPolicy": {},
+    }
+    if wanted.topic != DEAD_LETTERS:
+        settings["deadLetterPolicy"] = {
+            "deadLetterTopic": f"projects/{project}/topics/{DEAD_LETTERS}",
+            "maxDeliveryAttempts": MAX_DELIVERY_ATTEMPTS,
+        }
+    return settings
+
+
+def _notification(project: str) -> Document:
+    return {
+        "topic": f"//pubsub.googleapis.com/projects/{project}/topics/{DATA_UPLOADED}",
+        "event_types": ["OBJECT_FINALIZE"],
+        "payload_format": "JSON_API_V1",
+    }
+
+
+class _Service:
+    """One service on this machine, asked over one connection."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection = connection
+
+    def make(self, method: str, path: str, wanted: Document) -> bool:
+        """Whether it was made now; False when it was there already."""
+        status, _ = self._asked(method, path, wanted)
+        return status != HTTPStatus.CONFLICT
+
+    def ask(self, method: str, path: str, wanted: Document | None = None) -> dict[str, Any]:
+        return self._asked(method, path, wanted)[1]
+
+    def _asked(self, method: str, path: str, wanted: Document | None) -> tuple[int, dict[str, Any]]:
+        body = None if wanted is None else json.dumps(wanted)
+        self._connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status >= HTTPStatus.BAD_REQUEST and answer.status != HTTPStatus.CONFLICT:
+            raise RuntimeError(f"{method} {path} was answered with {answer.status}: {content[:500]!r}")
+        return answer.status, json.loads(content or b"{}")
 
 
 @contextmanager
-def _client(url: str, project: str) -> Iterator[storage.Client]:
-    from google.auth.credentials import AnonymousCredentials
-
-    client = storage.Client(
-        project=project,
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options={"api_endpoint": url},
-    )
+def _service(host: str) -> Iterator[_Service]:
+    connection = http.client.HTTPConnection(host, timeout=_TIMEOUT_SECONDS)
     try:
-        yield client
+        yield _Service(connection)
     finally:
-        client.close()
-
-
-def _duration(seconds: float) -> Duration:
-    return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+        connection.close()
