@@ -7,7 +7,7 @@ from shared.errors import BadInput
 from shared.ids import ModelName, RunId, run_parts
 from shared.ledger import Ledger, Record, rollout_key, run_key, window_key, windows_prefix
 from shared.rollouts import production
-from shared.windows import waiting_rows
+from shared.windows import waiting
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def status(ledger: Ledger, model: ModelName) -> dict[str, Any]:
         "production": champion.version.rsplit("@", 1)[-1] if champion else None,
         "last_run": known[-1].run if known else None,
         "state": known[-1].state if known else None,
-        "waiting_rows": waiting_rows(ledger, model, window),
+        "waiting_rows": waiting(ledger, model, window).rows,
     }
 
 

@@ -171,8 +171,12 @@ def settings_prefix(model: ModelName) -> str:
     return f"settings/{model}/"
 
 
-def content_key(model: ModelName, sha256: str) -> str:
-    return f"contents/{model}/{sha256}"
+def content_key(model: ModelName, content: str) -> str:
+    return f"contents/{model}/{content}"
+
+
+def schema_key(model: ModelName) -> str:
+    return f"schemas/{model}"
 
 
 def pending_prefix(model: ModelName, window: int) -> str:

@@ -42,8 +42,8 @@ class RememberingStore:
             self._remember(key, body)
         return body
 
-    def stat(self, key: str) -> Entry | None:
-        return self._store.stat(key)
+    def stat(self, key: str, generation: int | None = None) -> Entry | None:
+        return self._store.stat(key, generation)
 
     def entries(self, prefix: str) -> list[Entry]:
         return self._store.entries(prefix)
@@ -53,6 +53,9 @@ class RememberingStore:
 
     def stream(self, key: str, generation: int) -> Iterator[bytes]:
         return self._store.stream(key, generation)
+
+    def part(self, key: str, generation: int, start: int, length: int) -> bytes:
+        return self._store.part(key, generation, start, length)
 
     def _remember(self, key: str, body: bytes) -> None:
         if len(body) > MAX_OBJECT_BYTES:

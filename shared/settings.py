@@ -4,9 +4,10 @@ A key that is not set has the default that stands here; a run pins the generatio
 """
 
 import tomllib
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import BadInput, NotYet
 from shared.evidence_rules import EvidenceRules
@@ -18,6 +19,7 @@ from shared.store import Store
 MAX_SETTINGS_BYTES = 256 * 1024  # a person writes it
 _FOLDER = "settings/"
 _SUFFIX = ".toml"
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -25,17 +27,70 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ColumnSettings(_Section):
+    """What one column may hold, beyond the schema; `<name>` is its name. A bad cell makes its row a bad row."""
+
+    kind: Literal["number", "text"] | None = Field(None, description="overrides the kind that the schema recorded")
+    required: bool = Field(False, description="no cell may be empty; the target's never may")
+    optional: bool = Field(False, description="a file may lack the column; its cells are then missing values")
+    minimum: float | None = Field(None, description="smallest number allowed")
+    maximum: float | None = Field(None, description="largest number allowed")
+    allowed: tuple[str, ...] = Field((), description="the only values allowed, if any are named; compared as text")
+    sensitive: bool = Field(False, description="what its cells hold is never shown or written aside")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        bounded = self.minimum is not None or self.maximum is not None
+        if bounded and self.kind == "text":
+            raise ValueError("minimum and maximum are for numbers")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError("minimum is above maximum")
+        return self
+
+
 class DataSettings(_Section):
-    """What the rows look like."""
+    """What the rows look like, and which of them are good."""
 
     target: str = Field(min_length=1, description="column that holds the true label")
     delimiter: str = Field(",", min_length=1, max_length=1, description="what separates the cells of a CSV row")
+    quote: str = Field('"', min_length=1, max_length=1, description="what encloses a CSV cell that holds delimiters")
+    unique: tuple[str, ...] = Field((), description="columns that together must be different in every row of a file")
+    unchecked_unique: Literal["accept", "reject"] = Field(
+        "accept", description="what becomes of a file with more rows than `unique` can be checked for (1,000,000)"
+    )
+    bad_rows_share: float = Field(0.0, ge=0, lt=1, description="share of bad rows tolerated; they are written aside")
+    new_columns: Literal["notice", "reject"] = Field("notice", description="what a column outside the schema means")
+    max_bytes: Positive = Field(10 * 1024**3, description="largest file, also once unpacked")
+    max_rows: Positive = Field(1_000_000_000, description="most rows in one file")
+    columns: Mapping[str, ColumnSettings] = Field({}, description="rules for single columns")
+
+    @field_validator("delimiter", "quote")
+    @classmethod
+    def _one_byte(cls, mark: str) -> str:
+        if not mark.isascii() or mark in "\r\n\0":
+            raise ValueError("must be an ASCII character and no line end")
+        return mark
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if self.delimiter == self.quote:
+            raise ValueError("delimiter and quote must be different")
+        return self
 
 
 class ThresholdSettings(_Section):
-    """When a window of rows is closed and trained on."""
+    """When a window of rows is closed and trained on: enough rows, or fewer that have waited long enough."""
 
     at_least: Positive = Field(100, description="rows that have to wait before training starts")
+    or_after: str | None = Field(
+        None, pattern=r"^[1-9][0-9]{0,5}[smhd]$", description='age of the oldest waiting rows, such as "24h" or "7d"'
+    )
+    or_after_rows: Positive = Field(1, description="rows that have to wait once the oldest are that old")
+
+    @property
+    def or_after_seconds(self) -> float | None:
+        """The age in seconds; None if age alone closes no window."""
+        return int(self.or_after[:-1]) * _UNIT_SECONDS[self.or_after[-1]] if self.or_after else None
 
 
 class TrainingSettings(_Section):

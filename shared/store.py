@@ -16,13 +16,18 @@ _CHUNK_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Entry:
-    """What a listing tells of one object; `created` is the server's time."""
+    """What the bucket tells of one object; `created` is the server's time, checksums are in base64.
+
+    A listing tells no checksums; objects that were composed of parts have no MD5.
+    """
 
     key: str
     generation: int
     created: datetime
     bytes: int
     metadata: Mapping[str, str] = field(default_factory=dict)
+    crc32c: str = ""
+    md5: str = ""
 
 
 class Store(Protocol):
@@ -37,7 +42,7 @@ class Store(Protocol):
     def read(self, key: str, generation: int | None = None) -> bytes | None:
         """The whole object, or None if it is not there."""
 
-    def stat(self, key: str) -> Entry | None:
+    def stat(self, key: str, generation: int | None = None) -> Entry | None:
         """What the bucket knows about an object, or None."""
 
     def entries(self, prefix: str) -> list[Entry]:
@@ -48,6 +53,9 @@ class Store(Protocol):
 
     def stream(self, key: str, generation: int) -> Iterator[bytes]:
         """The bytes of exactly this generation in chunks of at most 8 MiB; Refused if it is gone."""
+
+    def part(self, key: str, generation: int, start: int, length: int) -> bytes:
+        """Bytes of exactly this generation as they are stored, from `start` on; Refused if it is gone."""
 
 
 class CloudStore:
@@ -84,8 +92,8 @@ class CloudStore:
                 raise
             return None
 
-    def stat(self, key: str) -> Entry | None:
-        blob = self._door("storage.stat", lambda: self._bucket.get_blob(key))
+    def stat(self, key: str, generation: int | None = None) -> Entry | None:
+        blob = self._door("storage.stat", lambda: self._bucket.get_blob(key, generation=generation))
         return None if blob is None else _entry(blob)
 
     def entries(self, prefix: str) -> list[Entry]:
@@ -110,6 +118,17 @@ class CloudStore:
         while chunk := self._door("storage.read", lambda: reader.read(_CHUNK_BYTES)):
             yield chunk
 
+    def part(self, key: str, generation: int, start: int, length: int) -> bytes:
+        blob = self._bucket.blob(key, generation=generation)
+        return self._door(
+            "storage.read",
+            lambda: bytes(
+                blob.download_as_bytes(
+                    start=start, end=start + length - 1, raw_download=True, checksum=None, single_shot_download=True
+                )
+            ),
+        )
+
 
 def _entry(blob: "object") -> Entry:
     return Entry(
@@ -118,4 +137,6 @@ def _entry(blob: "object") -> Entry:
         created=blob.time_created,  # type: ignore[attr-defined]
         bytes=int(blob.size or 0),  # type: ignore[attr-defined]
         metadata=dict(blob.metadata or {}),  # type: ignore[attr-defined]
+        crc32c=blob.crc32c or "",  # type: ignore[attr-defined]
+        md5=blob.md5_hash or "",  # type: ignore[attr-defined]
     )

@@ -9,6 +9,7 @@ put down before the window closed is in its list, and one that came too late is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.ids import ModelName, UploadId
@@ -17,14 +18,15 @@ from shared.ledger import Ledger, Outcome, Record, pending_prefix, window_key, w
 
 @dataclass(frozen=True)
 class Upload:
-    """An accepted upload: exactly these bytes."""
+    """An accepted upload: exactly these bytes, known by `content`; `quarantine` is the record of the rows left out."""
 
     id: UploadId
     bucket: str
     name: str
     generation: int
-    sha256: str
+    content: str
     rows: int
+    quarantine: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -32,15 +34,17 @@ class Upload:
             "bucket": self.bucket,
             "name": self.name,
             "generation": self.generation,
-            "sha256": self.sha256,
+            "content": self.content,
             "rows": self.rows,
+            "quarantine": self.quarantine,
         }
 
     @staticmethod
     def from_json(kept: Mapping[str, Any]) -> "Upload":
         return Upload(
-            UploadId(kept["id"]), kept["bucket"], kept["name"], kept["generation"], kept["sha256"], kept["rows"]
-        )
+            UploadId(kept["id"]), kept["bucket"], kept["name"], kept["generation"], kept["content"], kept["rows"],
+            kept.get("quarantine"),
+        )  # fmt: skip
 
 
 def last_window(ledger: Ledger, model: ModelName) -> int:
@@ -66,9 +70,19 @@ def names(closed: Record, upload: UploadId) -> bool:
     return any(listed["id"] == upload for listed in closed.data["uploads"])
 
 
-def waiting_rows(ledger: Ledger, model: ModelName, window: int) -> int:
-    """The rows whose markers stand in a window, read off the listing alone."""
-    return sum(int(entry.metadata.get("rows", "0")) for entry in ledger.entries(pending_prefix(model, window)))
+@dataclass(frozen=True)
+class Waiting:
+    """What waits in a window: how many rows, and since when the oldest (the server's time)."""
+
+    rows: int
+    oldest: datetime | None
+
+
+def waiting(ledger: Ledger, model: ModelName, window: int) -> Waiting:
+    """What the markers in a window say, read off the listing alone."""
+    markers = ledger.entries(pending_prefix(model, window))
+    rows = sum(int(marker.metadata.get("rows", "0")) for marker in markers)
+    return Waiting(rows, min((marker.created for marker in markers), default=None))
 
 
 def waiting_uploads(ledger: Ledger, model: ModelName, window: int) -> list[Upload]:

@@ -10,7 +10,6 @@ where given, continue the chain of events. Everything else is read by `shared.en
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import time
@@ -28,6 +27,8 @@ from shared.ids import ModelName, RunId, run_parts
 from shared.ledger import Author, Ledger, run_key, window_key
 from shared.settings import Settings
 from shared.step import publish
+from shared.tables.checksum import content_id_of
+from shared.tables.forms import Dialect
 from shared.windows import Upload as Stored
 from training_image.artefacts import write
 from training_image.errors import BadData, TrainingError
@@ -108,7 +109,8 @@ def run_job(order: Order, cloud: Cloud) -> int:
 
 
 def _attempt(order: Order, cloud: Cloud, tell: Callable[[str], None]) -> EvaluationCompleted:
-    window = _ledger(order, cloud).require(window_key(order.model, order.window)).data
+    ledger = _ledger(order, cloud)
+    window = ledger.require(window_key(order.model, order.window)).data
     settings = Settings.model_validate(window["settings"])
     plan = Plan(
         model=order.model,
@@ -116,10 +118,10 @@ def _attempt(order: Order, cloud: Cloud, tell: Callable[[str], None]) -> Evaluat
         target=settings.data.target,
         seed=settings.training.seed,
         folds=settings.training.folds,
-        delimiter=settings.data.delimiter,
+        dialect=Dialect(settings.data.delimiter, settings.data.quote),
         schema=window["schema"],
     )
-    earlier, new = _uploads(window["earlier"], cloud), _uploads(window["uploads"], cloud)
+    earlier, new = _uploads(window["earlier"], cloud, ledger), _uploads(window["uploads"], cloud, ledger)
     tell(f"{len(earlier)} earlier and {len(new)} new uploads read")
     trained = train(plan, earlier, new, _champion(window["champion"], cloud), tell)
     return _completed(order, cloud, trained)
@@ -139,11 +141,11 @@ def _completed(order: Order, cloud: Cloud, trained: Trained) -> EvaluationComple
     )
 
 
-def _uploads(kept: list[Mapping[str, Any]], cloud: Cloud) -> list[Upload]:
-    return [_upload(Stored.from_json(one), cloud) for one in kept]
+def _uploads(kept: list[Mapping[str, Any]], cloud: Cloud, ledger: Ledger) -> list[Upload]:
+    return [_upload(Stored.from_json(one), cloud, ledger) for one in kept]
 
 
-def _upload(stored: Stored, cloud: Cloud) -> Upload:
+def _upload(stored: Stored, cloud: Cloud, ledger: Ledger) -> Upload:
     """Exactly the bytes that were accepted, or BadInput."""
     where = f"gs://{stored.bucket}/{stored.name}#{stored.generation}"
     if stored.bucket != cloud.environment.data_bucket:
@@ -151,9 +153,16 @@ def _upload(stored: Stored, cloud: Cloud) -> Upload:
     content = cloud.data.read(stored.name, stored.generation)
     if content is None:
         raise BadInput(where, ["this generation is gone; the data bucket must keep old generations"])
-    if hashlib.sha256(content).hexdigest() != stored.sha256:
+    if content_id_of(content) != stored.content:
         raise BadInput(where, ["not the bytes that were accepted"])
-    return Upload(stored.name, content)
+    return Upload(stored.name, content, _left_out(stored, ledger))
+
+
+def _left_out(stored: Stored, ledger: Ledger) -> frozenset[int]:
+    """The numbers of the rows that intake has set aside."""
+    if stored.quarantine is None:
+        return frozenset()
+    return frozenset(bad["row"] for bad in ledger.require(stored.quarantine).data["rows"])
 
 
 def _champion(kept: Mapping[str, Any] | None, cloud: Cloud) -> Champion | None:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.tables.cells import Kind
 from training_image.errors import BadData
-from training_image.rows import Floats, Kind, Table, Texts
+from training_image.rows import Floats, Table, Texts
 from training_image.signature import Signature
 
 BATCH_ROWS = 4_096

@@ -5,16 +5,17 @@ Uploads were checked when they came, but each alone; here they meet, so what fit
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.tables.cells import Kind, Unreadable
+from shared.tables.checksum import content_id_of
+from shared.tables.forms import CSV, Dialect
+from shared.tables.whole import sheet
 from training_image.errors import BadData
 
 MAX_FEATURES = 2_000
@@ -25,22 +26,23 @@ MAX_LABEL_BYTES = 64
 """Keeps all labels together within an event."""
 MAX_TEXTS_PER_COLUMN = 1_000
 """One one-hot column each: a column with more is free text or an identifier, from which nothing would generalise."""
-MAX_CELL_CHARACTERS = 1 << 20
-"""A longer cell is a file with a lost quote."""
 MAX_REASONS = 20
 """A person reads the first few; a file with a million bad rows must not make a reason of a hundred megabytes."""
 
-Kind = Literal["number", "text"]
+MAX_BYTES = 100 << 30
+"""An unpacked upload: intake has held it to the settings' limit, and this only ends what would never end."""
+
 Floats = NDArray[np.float32]
 Texts = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One file of rows, as stored; the name is for reasons only."""
+    """One file of rows, as stored; `left_out` are the numbers, from 1, of the rows that intake set aside."""
 
     name: str
     content: bytes
+    left_out: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -73,23 +75,24 @@ class Table:
 @dataclass(frozen=True)
 class _Records:
     header: tuple[str, ...]
-    records: list[list[str]]
-    sha256: str
+    records: Sequence[Sequence[str]]
+    content: str
 
 
 def read_table(
     earlier: Sequence[Upload],
     window: Sequence[Upload],
     target: str,
-    delimiter: str = ",",
+    dialect: Dialect = CSV,
     schema: Mapping[str, Kind] | None = None,
 ) -> Table:
     """The table of all rows, earlier windows first, every column typed over all files together.
 
-    A column is of the kind that the schema says; without one, of numbers if every cell that is not empty is one.
+    With a schema, its columns count and no others, each of the kind that it says; what a file lacks is missing in all
+    its rows. Without one, all files have the same columns, of numbers if every cell that is not empty is one.
     Raises BadData naming every reason found.
     """
-    read = [_read(upload, delimiter) for upload in (*earlier, *window)]
+    read = [_fitted(_read(upload, dialect), schema, target) for upload in (*earlier, *window)]
     _check_headers(read, [upload.name for upload in (*earlier, *window)], target)
     names = read[0].header
     records = [record for part in read for record in _in_order(part, names)]
@@ -106,26 +109,31 @@ def read_table(
         texts=texts,
         target=labels,
         judged=judged,
-        trained_sha256=_digest(part.sha256 for part in read),
-        judged_sha256=_digest(part.sha256 for part in read[len(earlier) :]),
+        trained_sha256=_digest(part.content for part in read),
+        judged_sha256=_digest(part.content for part in read[len(earlier) :]),
     )
 
 
-def _read(upload: Upload, delimiter: str) -> _Records:
+def _read(upload: Upload, dialect: Dialect) -> _Records:
     try:
-        text = upload.content.decode("utf-8-sig")
-        csv.field_size_limit(MAX_CELL_CHARACTERS)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        lines = [record for record in reader if record]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadData([f"{upload.name}: not a CSV file in UTF-8: {error}"]) from error
-    if not lines:
-        raise BadData([f"{upload.name}: empty, without even a header"])
-    header = tuple(lines[0])
-    wrong = [number for number, record in enumerate(lines[1:], 1) if len(record) != len(header)]
+        read = sheet(upload.name, upload.content, dialect, MAX_BYTES)
+    except Unreadable as error:
+        raise BadData([f"{upload.name}: {error}"]) from error
+    wrong = [place + 1 for place in sorted(read.troubled) if place + 1 not in upload.left_out]
     if wrong:
-        raise BadData([f"{upload.name}: row {row} does not have {len(header)} cells" for row in wrong[:MAX_REASONS]])
-    return _Records(header=header, records=lines[1:], sha256=hashlib.sha256(upload.content).hexdigest())
+        raise BadData([f"{upload.name}: row {row} cannot be read" for row in wrong[:MAX_REASONS]])
+    kept = [row for number, row in enumerate(read.rows, 1) if number not in upload.left_out]
+    return _Records(header=read.names, records=kept, content=content_id_of(upload.content))
+
+
+def _fitted(part: _Records, schema: Mapping[str, Kind] | None, target: str) -> _Records:
+    """The rows with the columns of the schema."""
+    names = tuple(dict.fromkeys([*(schema or ()), target]))
+    if schema is None or part.header == names:
+        return part
+    places = [part.header.index(name) if name in part.header else None for name in names]
+    rows = [["" if place is None else row[place] for place in places] for row in part.records]
+    return _Records(header=names, records=rows, content=part.content)
 
 
 def _check_headers(read: Sequence[_Records], names: Sequence[str], target: str) -> None:

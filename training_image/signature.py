@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from training_image.rows import Kind
+from shared.tables.cells import Kind
 
 
 class NamedFeature(BaseModel):

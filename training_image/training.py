@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from shared.evaluation import Evaluation
+from shared.tables.cells import Kind
+from shared.tables.forms import CSV, Dialect
 from training_image.candidates import Shape, candidates, matrix
 from training_image.evaluation import Champion, Judged, compared, evaluate, majority_label
 from training_image.export import check, golden, to_onnx
 from training_image.onnx_model import OnnxModel
-from training_image.rows import Kind, Table, Upload, read_table
+from training_image.rows import Table, Upload, read_table
 from training_image.selection import assign_folds, best, cross_validate
 from training_image.signature import NamedFeature, Signature
 
@@ -30,7 +32,7 @@ class Plan:
     target: str
     seed: int = 0
     folds: int = FOLDS
-    delimiter: str = ","
+    dialect: Dialect = CSV
     schema: Mapping[str, Kind] | None = None
 
 
@@ -64,7 +66,7 @@ def train(
     `tell` hears a line at each step. Raises BadData when the rows cannot be trained on, ExportDiffers when the
     exported model is not the fitted one.
     """
-    table = read_table(earlier, window, plan.target, plan.delimiter, plan.schema)
+    table = read_table(earlier, window, plan.target, plan.dialect, plan.schema)
     tell(f"{len(table.target)} rows to train on, {int(table.judged.sum())} of them new, {len(table.features)} features")
     names, codes = np.unique(table.target, return_inverse=True)
     rows, shape = matrix(table.numbers, table.texts), Shape(table.numbers.shape[1], table.texts.shape[1])

@@ -1,7 +1,7 @@
 """The page that documents every key of a model's settings, made from the settings themselves."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -24,31 +24,41 @@ def page() -> str:
 
 
 def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
-    plain = {name: field for name, field in model.model_fields.items() if _section(field.annotation) is None}
+    plain = {name: field for name, field in model.model_fields.items() if _nested(field.annotation, "") is None}
     if plain:
         yield f"## `[{path}]`\n\n{' '.join((model.__doc__ or '').split())}\n"
         yield "| key | default | meaning |\n|---|---|---|"
         yield from (_row(name, field) for name, field in plain.items())
         yield ""
     for name, field in model.model_fields.items():
-        if (section := _section(field.annotation)) is not None:
-            yield from _sections(section, f"{path}.{name}".lstrip("."))
+        if (nested := _nested(field.annotation, f"{path}.{name}".lstrip("."))) is not None:
+            yield from _sections(*nested)
 
 
 def _row(name: str, field: Any) -> str:
-    default = "needed" if field.default is PydanticUndefined else f"`{_toml(field.default)}`"
-    return f"| `{name}` | {default} | {field.description or ''} |"
+    return f"| `{name}` | {_default(field.default)} | {field.description or ''} |"
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "needed"
+    return "not set" if value is None else f"`{_toml(value)}`"
 
 
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'"{value}"'
+        return f"'{value}'" if '"' in value else f'"{value}"'
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return f"{value}"
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+def _nested(annotation: Any, path: str) -> tuple[type[BaseModel], str] | None:
+    """The section that a key holds and its path: one of its own, or one for each name."""
+    for section, place in ((annotation, path), (get_args(annotation)[-1:] or (None,), f"{path}.<name>")):
+        kind = section[0] if isinstance(section, tuple) else section
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind, place
+    return None

@@ -1,25 +1,40 @@
 """One upload, one verdict: the order of writes by which no row is lost or counted twice.
 
-contents ─► marker ─► look ─► upload record ─► sum ─► publish
+quarantine ─► contents ─► marker ─► look ─► upload record ─► sum ─► publish
 """
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from row_reader import Kind, Reading, read
+from row_account import BadRow
+from row_problems import Problem, shown
+from row_reader import read
+from row_rules import rules_of
+from upload_source import UploadSource
 
 from shared.errors import BadInput, Refused
 from shared.events import Notification, TrainingRequested
 from shared.foreign import ObjectFinalized
-from shared.ids import MODEL_NAME, ModelName, upload_id
-from shared.ledger import Outcome, Record, content_key, upload_key
+from shared.ids import MODEL_NAME, ModelName, UploadId, upload_id
+from shared.ledger import Outcome, Record, content_key, schema_key, upload_key
 from shared.settings import Settings, current
 from shared.step import Events, Step
-from shared.windows import Upload, carry, last_window, waiting_rows
+from shared.store import Entry
+from shared.tables.checksum import content_id
+from shared.tables.forms import Dialect
+from shared.threshold import crossed
+from shared.uploading import AGAIN
+from shared.windows import Upload, carry, last_window, waiting
 
-MAX_UPLOAD_BYTES = 10 * 1024**3
 MAX_REASONS = 50  # more would not be read, and the event that tells them has to stay small
-_SKIPPED_SUFFIXES = (".tmp", "/", "_SUCCESS")
+_SKIPPED_SUFFIXES = (".tmp", "/")
+_SKIPPED_BEGINNINGS = ("_", ".")  # what writers put beside their files: _SUCCESS, .part-0.crc
+_NOTHING: dict[str, Any] = {
+    "rows": 0, "accepted": 0, "quarantined": 0, "rejected": 0, "content": None, "window": None, "quarantine": None,
+    "again": None, "reasons": [], "problems": [], "notices": [],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,11 +43,17 @@ class _Arrival:
 
     model: ModelName
     object: ObjectFinalized
+    entry: Entry
     settings: Settings
 
     @property
-    def id(self) -> str:
+    def id(self) -> UploadId:
         return upload_id(self.object.bucket, self.object.name, self.object.generation)
+
+    @property
+    def again(self) -> str | None:
+        """Who asks for it to be counted although its content was counted before."""
+        return self.entry.metadata.get(AGAIN)
 
 
 def take_in(arrived: ObjectFinalized, step: Step) -> Events:
@@ -42,102 +63,152 @@ def take_in(arrived: ObjectFinalized, step: Step) -> Events:
     verdict = step.ledger.find(key)
     found = current(step.ledger, step.cloud.data, model)
     if verdict is None:
-        verdict = step.ledger.record(key, _judge(arrived, model, found[1] if found else None, step))
+        judged = _judge(arrived, model, found[1] if found else None, step)
+        verdict = step.ledger.record(key, Outcome(judged, _notices(model, judged)))
     if verdict.data["verdict"] != "accepted" or found is None:
         return verdict.events
     return _ask(verdict, model, found[1], step)
 
 
-def _judge(arrived: ObjectFinalized, model: ModelName, settings: Settings | None, step: Step) -> Outcome:
-    if arrived.name.endswith(_SKIPPED_SUFFIXES):
-        return _verdict("skipped", model, arrived, ["not a file of rows"])
+def _judge(arrived: ObjectFinalized, model: ModelName, settings: Settings | None, step: Step) -> dict[str, Any]:
+    told = {**_NOTHING, "bucket": arrived.bucket, "name": arrived.name, "generation": arrived.generation}
+    last = arrived.name.rsplit("/", 1)[-1]
+    if arrived.name.endswith(_SKIPPED_SUFFIXES) or last.startswith(_SKIPPED_BEGINNINGS):
+        return told | {"verdict": "skipped", "reasons": ["not-rows: by its name it is not a file of rows"]}
+    entry = step.cloud.data.stat(arrived.name, arrived.generation)
+    if entry is None:
+        return told | _rejected([Problem("gone")])
+    if not entry.bytes:
+        return told | {"verdict": "skipped", "reasons": ["empty-file: the file holds nothing"]}
     if settings is None:
-        return _verdict("rejected", model, arrived, [f"no-settings: drop settings/{model}.toml, then this file again"])
-    return _weigh(_Arrival(model, arrived, settings), step)
-
-
-def _weigh(arrival: _Arrival, step: Step) -> Outcome:
-    """Reads the rows and, if they are good, makes them count; answers the verdict."""
-    model, arrived = arrival.model, arrival.object
-    schema = step.ledger.find(_schema_key(model))
+        why = f"has no settings: drop settings/{model}.toml, then this file again"
+        return told | _rejected([Problem("no-settings", why)])
     try:
-        reading = _read(arrival, schema, step)
-    except Refused:
-        return _verdict("rejected", model, arrived, ["gone: this generation was deleted before it was read"])
-    if not reading.rows and not reading.problems:
-        return _verdict("skipped", model, arrived, ["empty"])
-    if reading.problems:
-        return _verdict("rejected", model, arrived, [str(problem) for problem in reading.problems], reading)
-    standing = schema or step.ledger.once(_schema_key(model), lambda: Outcome({"columns": dict(reading.columns)}))
-    if schema is None and standing.data["columns"] != reading.columns:
-        return _weigh(arrival, step)  # another first upload set the schema meanwhile: judged again, by that one
-    return _count(arrival, reading, step)
+        return told | _weigh(_Arrival(model, arrived, entry, settings), step)
+    except Refused as refused:
+        if not refused.absent:
+            raise
+        return told | _rejected([Problem("gone")])
 
 
-def _read(arrival: _Arrival, schema: Record | None, step: Step) -> Reading:
-    expected: dict[str, Kind] | None = dict(schema.data["columns"]) if schema else None
-    chunks = step.cloud.data.stream(arrival.object.name, arrival.object.generation)
-    return read(chunks, arrival.settings.data.delimiter, arrival.settings.data.target, expected)
+def _weigh(arrival: _Arrival, step: Step) -> dict[str, Any]:
+    """Has the rows count once, however often their content comes; nothing is read of what was counted before."""
+    model, source = arrival.model, UploadSource(step.cloud.data, arrival.entry)
+    content = content_id(source.size, source.md5(), arrival.entry.crc32c)
+    key = content_key(model, content)
+    owner = step.ledger.find(key)
+    if owner is not None and owner.data["upload"] != arrival.id:
+        if arrival.again is None:
+            why = f"duplicate: the same content as upload {owner.data['upload']}, which counts"
+            rows = owner.data["verdict"]["rows"]
+            return {"verdict": "duplicate", "rows": rows, "content": content, "reasons": [why]}
+        key = content_key(model, f"{content}-again-{arrival.id}")
+        owner = step.ledger.find(key)
+    if owner is None:
+        verdict = _read(arrival, source, step)
+        if verdict["verdict"] != "accepted":
+            return verdict
+        facts = {"upload": arrival.id, "window": last_window(step.ledger, model) + 1, "verdict": verdict}
+        owner = step.ledger.record(key, Outcome(facts))
+        if owner.data["upload"] != arrival.id:
+            return _weigh(arrival, step)  # the same content came twice at once, and the other was first
+    return _count(arrival, content, owner, step)
 
 
-def _count(arrival: _Arrival, reading: Reading, step: Step) -> Outcome:
-    """Acceptance: the content's first owner counts, everybody else is its duplicate."""
-    model, arrived = arrival.model, arrival.object
-    home = last_window(step.ledger, model) + 1
-    facts = {"upload": arrival.id, "window": home, "rows": reading.rows}
-    content = step.ledger.once(content_key(model, reading.sha256), lambda: Outcome(facts))
-    if content.data["upload"] != arrival.id:
-        return _verdict("duplicate", model, arrived, [f"the same content as upload {content.data['upload']}"], reading)
+def _count(arrival: _Arrival, content: str, owner: Record, step: Step) -> dict[str, Any]:
+    """Carries what was accepted into its window, as its own record says it."""
+    verdict, arrived = owner.data["verdict"], arrival.object
     upload = Upload(
-        upload_id(arrived.bucket, arrived.name, arrived.generation),
-        arrived.bucket, arrived.name, arrived.generation, reading.sha256, reading.rows,
+        arrival.id, arrived.bucket, arrived.name, arrived.generation, content, verdict["accepted"],
+        verdict["quarantine"],
     )  # fmt: skip
-    window = carry(step.ledger, model, upload, content.data["window"])
-    return _verdict("accepted", model, arrived, [], reading, window)
+    window = carry(step.ledger, arrival.model, upload, owner.data["window"])
+    return {**verdict, "content": content, "window": window, "again": arrival.again}
 
 
-def _verdict(
-    verdict: str, model: ModelName, arrived: ObjectFinalized, reasons: list[str], reading: Reading | None = None,
-    window: int | None = None,
-) -> Outcome:  # fmt: skip
-    data: dict[str, Any] = {
-        "verdict": verdict,
-        "bucket": arrived.bucket,
-        "name": arrived.name,
-        "generation": arrived.generation,
-        "rows": reading.rows if reading else 0,
-        "sha256": reading.sha256 if reading else None,
-        "window": window,
-        "reasons": reasons[:MAX_REASONS],
+def _read(arrival: _Arrival, source: UploadSource, step: Step) -> dict[str, Any]:
+    """Reads and judges the rows; the first accepted upload of a model gives it its schema."""
+    data = arrival.settings.data
+    schema = step.ledger.find(schema_key(arrival.model))
+    rules = rules_of(data, schema.data["columns"] if schema else None)
+    reading = read(source, arrival.object.name, rules, Dialect(data.delimiter, data.quote))
+    if not reading.accepted:
+        told = {"rows": reading.rows, "rejected": reading.rows, "notices": _listed(reading.notices)}
+        return _rejected(reading.problems, reading.notices) | told
+    if schema is None:
+        standing = step.ledger.once(schema_key(arrival.model), lambda: Outcome({"columns": dict(reading.columns)}))
+        if standing.data["columns"] != reading.columns:
+            return _read(arrival, source, step)  # another first upload set the schema meanwhile: judged by that one
+    return {
+        "verdict": "accepted",
+        "rows": reading.rows,
+        "accepted": reading.rows - reading.bad_rows,
+        "quarantined": reading.bad_rows,
+        "quarantine": _written_aside(arrival, reading.quarantine, step),
+        "reasons": _texts(reading.problems, reading.notices),
+        "problems": _listed(reading.problems),
+        "notices": _listed(reading.notices),
     }
-    return Outcome(data, _notices(verdict, model, arrived.name, reasons))
 
 
-def _notices(verdict: str, model: ModelName, name: str, reasons: list[str]) -> tuple[Notification, ...]:
-    if verdict in ("accepted", "skipped"):
+def _written_aside(arrival: _Arrival, rows: tuple[BadRow, ...], step: Step) -> str | None:
+    """The key of the record of the bad rows; named by what it says, since later settings would say something else."""
+    if not rows:
+        return None
+    kept = [asdict(row) for row in rows]
+    digest = hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
+    key = f"quarantine/{arrival.model}/{arrival.id}/{digest}"
+    step.ledger.once(key, lambda: Outcome({"name": arrival.object.name, "rows": kept}))
+    return key
+
+
+def _rejected(problems: "tuple[Problem, ...] | list[Problem]", notices: tuple[Problem, ...] = ()) -> dict[str, Any]:
+    return {"verdict": "rejected", "reasons": _texts(problems, notices), "problems": _listed(problems)}
+
+
+def _texts(problems: "tuple[Problem, ...] | list[Problem]", notices: tuple[Problem, ...]) -> list[str]:
+    return [str(problem) for problem in (*problems, *notices)]
+
+
+def _listed(problems: "tuple[Problem, ...] | list[Problem]") -> list[dict[str, Any]]:
+    return [problem.to_json() for problem in problems]
+
+
+def _notices(model: ModelName, judged: dict[str, Any]) -> tuple[Notification, ...]:
+    name = shown(judged["name"].rsplit("/", 1)[-1])
+    told = {
+        "rejected": f"{name} was rejected",
+        "duplicate": f"{name} is a duplicate",
+        "accepted": _said_of_accepted(name, judged),
+        "skipped": None,
+    }[judged["verdict"]]
+    if told is None:
         return ()
-    title = f"{model}: {name.rsplit('/', 1)[-1]} {'was ' + verdict if verdict == 'rejected' else 'is a duplicate'}"
-    severity = "warning" if verdict == "rejected" else "info"
-    return (Notification(model=model, severity=severity, title=title[:200], why=tuple(reasons[:MAX_REASONS])),)
+    bad = judged["verdict"] == "rejected" or judged["quarantined"]
+    why = tuple(judged["reasons"][:MAX_REASONS])
+    return (Notification(model=model, severity="warning" if bad else "info", title=f"{model}: {told}"[:200], why=why),)
+
+
+def _said_of_accepted(name: str, judged: dict[str, Any]) -> str | None:
+    if judged["quarantined"]:
+        return f"{judged['quarantined']} of {judged['rows']} rows of {name} are left out"
+    if judged["again"]:
+        return f"{name} counts again, as {shown(judged['again'])} asked"
+    return f"{name} was accepted, but look at this" if judged["reasons"] else None
 
 
 def _ask(verdict: Record, model: ModelName, settings: Settings, step: Step) -> Events:
-    """Sums the open window and says how far it is; asks for training once it is full."""
+    """Sums the open window and says how far it is; asks for training once it is due."""
     window = last_window(step.ledger, model) + 1
-    rows, needed = waiting_rows(step.ledger, model, window), settings.threshold.at_least
-    if rows >= needed:
-        asked = TrainingRequested(model=model, reason="threshold", window=window, rows=rows)
-        return [*verdict.events, step.ledger.envelope(asked, f"windows/{model}/{window:06d}/threshold")]
-    notice = Notification(model=model, title=f"{model}: {rows} of {needed} rows wait", why=(_counted(verdict),))
+    found = waiting(step.ledger, model, window)
+    reason = crossed(settings.threshold, found, step.cloud.now())
+    if reason is not None:
+        asked = TrainingRequested(model=model, reason=reason, window=window, rows=found.rows)
+        return [*verdict.events, step.ledger.envelope(asked, f"windows/{model}/{window:06d}/{reason}")]
+    name = shown(verdict.data["name"].rsplit("/", 1)[-1])
+    title = f"{model}: {found.rows} of {settings.threshold.at_least} rows wait"
+    notice = Notification(model=model, title=title, why=(f"{name} brought {verdict.data['accepted']}",))
     return [*verdict.events, step.ledger.envelope(notice, f"{verdict.key}/waiting")]
-
-
-def _counted(verdict: Record) -> str:
-    return f"{verdict.data['name'].rsplit('/', 1)[-1]} brought {verdict.data['rows']}"
-
-
-def _schema_key(model: ModelName) -> str:
-    return f"schemas/{model}"
 
 
 def _model(name: str) -> ModelName:

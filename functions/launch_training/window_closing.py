@@ -5,7 +5,8 @@ from typing import Any
 from shared import rollouts, settings
 from shared.events import Notification, TrainingRequested
 from shared.ids import ModelName, run_id
-from shared.ledger import Outcome, Record, rollout_key, run_key, window_key
+from shared.ledger import Outcome, Record, rollout_key, run_key, schema_key, window_key
+from shared.schema import expected_columns
 from shared.step import Step
 from shared.windows import last_window, sweep, waiting_uploads
 
@@ -52,7 +53,7 @@ def _contents(event: TrainingRequested, window: int, step: Step) -> Outcome:
         "champion": champion.to_json() if champion else None,
         "settings_generation": generation,
         "settings": wanted.model_dump(mode="json"),
-        "schema": step.ledger.require(f"schemas/{model}").data["columns"],
+        "schema": expected_columns(step.ledger.require(schema_key(model)).data["columns"], wanted.data),
     }
     title = f"{model}: training on {data['rows']} new rows"
     return Outcome(data, (Notification(model=model, run=run_id(model, window), title=title),))

@@ -6,6 +6,7 @@ one that does its work.
 """
 
 from collections.abc import Iterator
+from typing import Literal
 
 from due_rollout import of_rollout, of_staging
 from due_run import of_run, strays
@@ -18,7 +19,8 @@ from shared.ids import ModelName, run_id
 from shared.ledger import pending_prefix, run_key, window_key
 from shared.settings import current
 from shared.step import Events, Step
-from shared.windows import last_window, names, waiting_rows, waiting_uploads
+from shared.threshold import crossed
+from shared.windows import last_window, names, waiting, waiting_uploads
 
 
 def look(_tick: ClockTicked, step: Step) -> Events:
@@ -56,12 +58,15 @@ def _late_markers(model: ModelName, window: int, step: Step) -> bool:
 
 
 def _threshold(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
-    rows = waiting_rows(step.ledger, model, window)
-    found = current(step.ledger, step.cloud.data, model) if rows else None
-    if found is not None and rows >= found[1].threshold.at_least:
-        yield _request(model, window, rows, step)
+    found = waiting(step.ledger, model, window)
+    wanted = current(step.ledger, step.cloud.data, model) if found.rows else None
+    reason = crossed(wanted[1].threshold, found, step.cloud.now()) if wanted else None
+    if reason is not None:
+        yield _request(model, window, found.rows, step, reason)
 
 
-def _request(model: ModelName, window: int, rows: int, step: Step) -> Envelope:
-    asked = TrainingRequested(model=model, reason="threshold", window=window, rows=rows)
-    return step.ledger.envelope(asked, f"windows/{model}/{window:06d}/threshold")
+def _request(
+    model: ModelName, window: int, rows: int, step: Step, reason: Literal["threshold", "age"] = "threshold"
+) -> Envelope:
+    asked = TrainingRequested(model=model, reason=reason, window=window, rows=rows)
+    return step.ledger.envelope(asked, f"windows/{model}/{window:06d}/{reason}")

@@ -90,7 +90,7 @@ def test_a_bad_file_is_rejected_with_every_reason_and_no_row_counts(cloud: Memor
     verdict = data_of(cloud, f"uploads/digits/{upload_id('data', 'data/digits/bad.csv', generation)}")
     assert verdict["verdict"] == "rejected"
     assert [reason.split(":")[0] for reason in verdict["reasons"]] == [
-        "missing-column", "unknown-column", "missing-target", "wrong-width",
+        "missing-column", "missing-target", "wrong-width", "new-column",
     ]  # fmt: skip
     assert len(cloud.state.entries("pending/digits/000001/")) == 1
 

@@ -12,6 +12,7 @@ from shared.events import EvaluationCompleted, TrainingFailed
 from shared.ids import ModelName, UploadId
 from shared.ledger import Author, Ledger, Outcome, window_key
 from shared.settings import DataSettings, Settings
+from shared.tables.checksum import content_id_of
 from shared.windows import Upload as Stored
 from tests.world.cloud import MemoryCloud
 from training_image.job import Order, read_order, run_job
@@ -35,8 +36,8 @@ def order(**variables: str) -> Order:
 
 def drop(cloud: MemoryCloud, name: str, text: str) -> dict[str, Any]:
     entry = cloud.data.put(name, text.encode())
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return Stored(UploadId(name), "data", name, entry.generation, sha256, text.count("\n") - 1).to_json()
+    content = content_id_of(text.encode())
+    return Stored(UploadId(name), "data", name, entry.generation, content, text.count("\n") - 1).to_json()
 
 
 def open_run(
@@ -142,7 +143,7 @@ def test_rows_that_cannot_be_trained_on_end_for_good_with_every_reason(cloud: Me
 
 
 def test_bytes_that_are_not_those_accepted_are_not_trained_on(cloud: MemoryCloud) -> None:
-    open_run(cloud, 2, [{**drop(cloud, "data/demo/a.csv", ROWS), "sha256": "0" * 64}])
+    open_run(cloud, 2, [{**drop(cloud, "data/demo/a.csv", ROWS), "content": "0" * 64}])
     assert run_job(order(), cloud) == 1
     assert "not the bytes that were accepted" in failure(cloud).reason
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from shared.tables.forms import Dialect
 from training_image.errors import BadData
 from training_image.rows import MAX_LABELS, MAX_TEXTS_PER_COLUMN, Feature, Upload, read_table
 
@@ -81,10 +82,10 @@ def test_several_things_wrong_are_all_named() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"a,y\n\xff\xfe,x\n", "not a CSV file in UTF-8"),
-        (b'a,y\n"open,x\n', "not a CSV file in UTF-8"),
-        (b"", "empty, without even a header"),
-        (b"a,y\n1\n", "row 1 does not have 2 cells"),
+        (b"a,y\n\xff\xfe,x\n", "row 1 cannot be read"),
+        (b'a,y\n"open,x\n', "unclosed-quote"),
+        (b"", "empty-file"),
+        (b"a,y\n1\n", "row 1 cannot be read"),
         (b"a,y\n", "the new window has no rows"),
         (b"y\nx\nz\n", "0 features"),
         (b"a,y\n1e300,x\n1,z\n", "too big for 32 bits"),
@@ -130,4 +131,4 @@ def test_texts_where_the_schema_says_numbers_are_named() -> None:
 
 
 def test_cells_may_be_separated_by_something_else() -> None:
-    assert read_table([], [upload("a;y\n1;x\n2;z\n")], "y", ";").features == (Feature("a", "number"),)
+    assert read_table([], [upload("a;y\n1;x\n2;z\n")], "y", Dialect(";")).features == (Feature("a", "number"),)

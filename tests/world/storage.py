@@ -7,6 +7,7 @@ from datetime import datetime
 from shared.door import Door
 from shared.errors import Refused
 from shared.store import Entry
+from shared.tables.checksum import crc32c_of, md5_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class MemoryStore:
 
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> Entry:
         self._last_generation += 1
-        entry = Entry(key, self._last_generation, self._now(), len(body), dict(metadata or {}))
+        sums = (crc32c_of(body), md5_of(body))
+        entry = Entry(key, self._last_generation, self._now(), len(body), dict(metadata or {}), *sums)
         self._generations.setdefault(key, []).append(_Object(entry, body))
         return entry
 
@@ -44,8 +46,8 @@ class MemoryStore:
 
         return self._door("storage.read", found)
 
-    def stat(self, key: str) -> Entry | None:
-        kept = self._door("storage.stat", lambda: self._find(key, None))
+    def stat(self, key: str, generation: int | None = None) -> Entry | None:
+        kept = self._door("storage.stat", lambda: self._find(key, generation))
         return None if kept is None else kept.entry
 
     def entries(self, prefix: str) -> list[Entry]:
@@ -63,6 +65,12 @@ class MemoryStore:
             raise Refused("storage.open", "status 404: no such generation")
         for start in range(0, len(kept.body), 1 << 16):
             yield kept.body[start : start + (1 << 16)]
+
+    def part(self, key: str, generation: int, start: int, length: int) -> bytes:
+        kept = self._door("storage.read", lambda: self._find(key, generation))
+        if kept is None:
+            raise Refused("storage.read", "status 404: no such generation")
+        return kept.body[start : start + length]
 
     def _find(self, key: str, generation: int | None) -> _Object | None:
         kept = self._generations.get(key, [])

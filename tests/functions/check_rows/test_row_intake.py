@@ -92,7 +92,7 @@ def test_without_settings_the_file_is_rejected_and_the_notice_says_what_to_do() 
     assert check(cloud, announced(cloud, ROWS)) == 200
     (notice,) = published(cloud)
     assert isinstance(notice, Notification)
-    assert notice.why == ("no-settings: drop settings/digits.toml, then this file again",)
+    assert notice.why == ("no-settings: the file has no settings: drop settings/digits.toml, then this file again",)
     assert keys(cloud, "contents/") == []
 
 
