@@ -68,7 +68,7 @@ def _first_event(source: Path, target: str, topic: str, message: Message, variab
         try:
             if not wait_for_port(port, process, _READY_SECONDS):
                 raise RuntimeError(f"{target} did not start")
-            status = _push(port, topic, message)
+            status = push(port, topic, message)
             seconds = time.perf_counter() - begun
         finally:
             process.terminate()
@@ -77,7 +77,8 @@ def _first_event(source: Path, target: str, topic: str, message: Message, variab
     return seconds
 
 
-def _push(port: int, topic: str, message: Message) -> int:
+def push(port: int, topic: str, message: Message, timeout_seconds: float = 600) -> int:
+    """Sends a message as Pub/Sub would; answers the status."""
     pushed = {
         "message": {
             "data": base64.b64encode(message.data).decode(), "attributes": dict(message.attributes), "messageId": "1",
@@ -87,7 +88,7 @@ def _push(port: int, topic: str, message: Message) -> int:
     }  # fmt: skip
     url = f"http://127.0.0.1:{port}/projects/{PROJECT}/topics/{topic}"
     request = urllib.request.Request(url, json.dumps(pushed).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:
         return int(answer.status)
 
 

@@ -27,7 +27,7 @@ from shared.events import (
 )
 from shared.foreign import CLOCK_TICKED, DATA_UPLOADED
 from shared.ids import ModelName, RunId, UploadId, run_id
-from shared.ledger import Author, Ledger, Outcome, rollout_key, run_key, window_key
+from shared.ledger import Author, Ledger, Outcome, rollout_key, run_key, schema_key, window_key
 from shared.rollouts import Deployed, production_endpoint
 from shared.settings import Settings, object_name
 from shared.windows import Upload, carry
@@ -67,9 +67,12 @@ class Situation:
     def settings(self) -> None:
         self.cloud.data.create(object_name(self.model), _SETTINGS)
 
+    def schema(self, columns: Mapping[str, str]) -> None:
+        self.ledger.record(schema_key(self.model), Outcome({"columns": dict(columns)}))
+
     def waiting_rows(self) -> None:
         self.settings()
-        self.ledger.record(f"schemas/{self.model}", Outcome({"columns": {"p0": "number", "digit": "text"}}))
+        self.schema({"p0": "number", "digit": "text"})
         upload = Upload(UploadId("0" * 20), self.cloud.data.bucket, "data/x.csv", 1, "0" * 64, 100)
         carry(self.ledger, self.model, upload, 1)
 

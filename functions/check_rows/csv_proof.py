@@ -27,30 +27,37 @@ class Proof:
     def __init__(self, rules: Sequence[ColumnRule], dialect: Dialect) -> None:
         self._dialect = dialect
         typed = [_type(rule) for rule in rules]
-        self._schema = {str(place): kind for place, kind in enumerate(typed)}
+        self._schema = {_name(place): kind for place, kind in enumerate(typed)}
         self._places = [place for place, rule in enumerate(rules) if rule.demands]
-        conditions = [one for place in self._places for one in _conditions(str(place), rules[place])]
+        conditions = [one for place in self._places for one in _conditions(_name(place), rules[place])]
         self.numbers = [place for place in self._places if typed[place] == pl.Float64]
         self._all_good = [pl.len().alias("rows"), pl.all_horizontal(pl.lit(True), *conditions).alias("good")]
-        self._filled = [pl.col(str(place)).count().alias(str(place)) for place in self.numbers]
+        self._filled = [pl.col(_name(place)).count().alias(_name(place)) for place in self.numbers]
 
     def holds(self, text: bytes, records: int) -> frozenset[int] | None:
         """The places of columns that were seen to hold numbers, if every cell of the records is good; else None."""
         try:
-            frame = pl.read_csv(
-                text,
-                has_header=False,
-                columns=[str(place) for place in self._places],
-                schema=self._schema,
-                separator=self._dialect.delimiter,
-                quote_char=self._dialect.quote,
+            found = (
+                pl.scan_csv(
+                    text,
+                    has_header=False,
+                    schema=self._schema,
+                    separator=self._dialect.delimiter,
+                    quote_char=self._dialect.quote,
+                )
+                .select(*self._all_good, *self._filled)
+                .collect(engine="streaming")
+                .to_dicts()[0]
             )
         except pl.exceptions.PolarsError:
             return None
-        (found,) = frame.select(*self._all_good, *self._filled).to_dicts()
         if found["rows"] != records or not found["good"]:
             return None
-        return frozenset(place for place in self.numbers if found[str(place)])
+        return frozenset(place for place in self.numbers if found[_name(place)])
+
+
+def _name(place: int) -> str:
+    return f"column_{place + 1}"
 
 
 def _type(rule: ColumnRule) -> pl.DataType | type[pl.DataType]:

@@ -22,7 +22,7 @@ _Mask = NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Scan:
-    """Complete records: `end` is behind the last one, `records` how many, `longest` the bytes of the longest."""
+    """Complete records: `end` is behind the last one, `records` how many; none is longer than `longest` bytes."""
 
     end: int
     records: int
@@ -35,25 +35,29 @@ def scan(text: bytes, dialect: Dialect, width: int) -> Scan | None:
     None if there is a blank line, a stray quote, a lone carriage return or a record of another width, or no end of one:
     then only a reader of single records can tell what the text means.
     """
-    quoted, returns = dialect.quote.encode() in text, b"\r" in text
-    line_ends, delimiters = _mask(text, b"\n"), _mask(text, dialect.delimiter.encode())
-    quotes = _mask(text, dialect.quote.encode()) if quoted else None
-    inside = _inside(quotes) if quotes is not None else None
-    ends = line_ends if inside is None else line_ends & ~inside
-    places = np.flatnonzero(np.unpackbits(ends.view(np.uint8), bitorder="little"))
-    if not places.size:
+    quote, delimiter = dialect.quote.encode(), dialect.delimiter.encode()
+    line_ends, delimiters = _mask(text, b"\n"), _mask(text, delimiter)
+    returns = _mask(text, b"\r") if b"\r" in text else None
+    ends = line_ends
+    if quote in text:
+        quotes = _mask(text, quote)
+        inside = _inside(quotes)
+        ends, outside = line_ends & ~inside, delimiters & ~inside
+        odd = _out_of_place(quotes, inside, line_ends | delimiters, returns)
+        delimiters, returns = outside, None if returns is None else returns & ~inside
+    else:
+        odd = np.zeros_like(ends)
+    words = np.flatnonzero(ends)
+    if not words.size:
         return None
-    end = int(places[-1]) + 1
-    marks = line_ends | delimiters
-    carriage = _mask(text, b"\r") if returns else None
-    if quotes is not None and inside is not None and not _in_place(quotes, inside, marks, carriage, end):
+    end = 64 * int(words[-1]) + int(ends[words[-1]]).bit_length()
+    odd |= _blank(ends, returns)
+    if returns is not None:
+        odd |= returns & ~_earlier(line_ends)
+    if _before(odd, end).any() or not _is_wide(ends, words, delimiters, width):
         return None
-    outside = np.uint64(0xFFFF_FFFF_FFFF_FFFF) if inside is None else ~inside
-    if carriage is not None and _before(carriage & outside & ~_earlier(line_ends), end).any():
-        return None
-    longest = int(np.diff(places, prepend=-1).max())
-    blank = np.diff(places, prepend=-1).min() <= (2 if returns else 1)
-    return None if blank or not _is_wide(places, delimiters & outside, width) else Scan(end, places.size, longest)
+    longest = 64 * (int(np.diff(words, prepend=0).max()) + 1)
+    return Scan(end, int(np.bitwise_count(ends).sum()), longest)
 
 
 def _mask(text: bytes, byte: bytes) -> _Mask:
@@ -77,13 +81,20 @@ def _inside(quotes: _Mask) -> _Mask:
     return inside
 
 
-def _in_place(quotes: _Mask, inside: _Mask, marks: _Mask, carriage: _Mask | None, end: int) -> bool:
-    """Whether each quote opens a cell at its beginning, closes one at its end, or is one of a pair within."""
-    before = _later(marks | quotes)
+def _out_of_place(quotes: _Mask, inside: _Mask, marks: _Mask, returns: _Mask | None) -> _Mask:
+    """The quotes that neither open a cell at its beginning, nor close one at its end, nor are one of a pair within."""
+    beside = marks | quotes
+    before = _later(beside)
     before[0] |= _ONE  # the text begins with a cell
-    after = _earlier(marks | quotes if carriage is None else marks | quotes | carriage)
-    opening, closing = quotes & inside, quotes & ~inside
-    return not _before((opening & ~before) | (closing & ~after), end).any()
+    after = _earlier(beside if returns is None else beside | returns)
+    return (quotes & inside & ~before) | (quotes & ~inside & ~after)
+
+
+def _blank(ends: _Mask, returns: _Mask | None) -> _Mask:
+    """The ends of records of no bytes, or of a carriage return alone."""
+    begins = _later(ends)
+    begins[0] |= _ONE
+    return ends & (begins if returns is None else begins | _later(begins & returns))
 
 
 def _later(mask: _Mask) -> _Mask:
@@ -108,11 +119,19 @@ def _before(mask: _Mask, end: int) -> _Mask:
     return cut
 
 
-def _is_wide(places: NDArray[np.intp], delimiters: _Mask, width: int) -> bool:
-    """Whether every record that ends at these places has one delimiter less than it has cells."""
+def _is_wide(ends: _Mask, words: NDArray[np.intp], delimiters: _Mask, width: int) -> bool:
+    """Whether every record has one delimiter less than it has cells; all words take a step at once, one end each."""
     counts = np.bitwise_count(delimiters)
-    before = np.cumsum(counts, dtype=np.int64) - counts
-    words = places >> 6
-    below = (_ONE << (places & 63).astype(np.uint64)) - _ONE
-    seen = before[words] + np.bitwise_count(delimiters[words] & below)
-    return bool((seen == np.arange(1, places.size + 1) * (width - 1)).all())
+    delimiters_before = np.cumsum(counts, dtype=np.int64) - counts
+    counts = np.bitwise_count(ends)
+    ends_before = np.cumsum(counts, dtype=np.int64) - counts
+    left, within, seen, rank = ends[words], delimiters[words], delimiters_before[words], ends_before[words]
+    while left.size:
+        lowest = left & (np.uint64(0) - left)
+        rank += 1
+        if ((seen + np.bitwise_count(within & (lowest - _ONE))) != rank * (width - 1)).any():
+            return False
+        left ^= lowest
+        more = np.flatnonzero(left)
+        left, within, seen, rank = left[more], within[more], seen[more], rank[more]
+    return True
