@@ -173,6 +173,9 @@ class EvidenceReported(RunEvent):
     labelled: Annotated[int, Field(ge=0)] = 0
     wrong: Annotated[int, Field(ge=0)] = 0
     outcomes: str | None = None
+    baseline: str | None = None
+    features: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
+    predictions: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
 
 
 class OutcomesObserved(Event):

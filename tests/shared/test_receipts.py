@@ -2,10 +2,11 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
-from shared.receipts import MAX_RECEIPT_CHARACTERS, BadReceiptError, Receipt, issue, key_id_of, read
+from shared.receipts import MAX_RECEIPT_CHARACTERS, BadReceiptError, Issuer, Receipt, issue, key_id_of, read
 
 KEY, OTHER = bytes(range(32)), bytes(32)
 RECEIPT = Receipt("digits", "digits-000002", "2", "7f3a9c21", 41, "7")
@@ -69,3 +70,25 @@ def test_whatever_json_a_stranger_wraps_is_refused_and_not_stumbled_over(body: b
 @pytest.mark.parametrize("body", [b"[" * 200_000, json.dumps(["k" * 3000]).encode()], ids=["deep", "long"])
 def test_what_is_longer_than_a_receipt_names_no_key(body: bytes) -> None:
     assert key_id_of(unsigned(body)) is None
+
+
+LABELS = ("7", "eight", "ñ", 'a "quoted" one', "")
+
+
+@pytest.mark.parametrize("sequence", [0, 9, 10**15])
+def test_an_issuer_issues_the_same_texts_as_are_issued_one_by_one(sequence: int) -> None:
+    issuer = Issuer("1", KEY, RECEIPT, LABELS)
+    for place, label in enumerate(LABELS):
+        assert issuer.issue(sequence, place) == issue("1", KEY, replace(RECEIPT, sequence=sequence, label=label))
+
+
+def test_a_label_whose_receipt_would_be_refused_is_refused_before_it_is_told() -> None:
+    longest = next(size for size in range(1024, 0, -1) if _fits("x" * size))
+    last = issue("1", KEY, replace(RECEIPT, sequence=2**53, label="x" * longest))
+    assert read({"1": KEY}, last).label == "x" * longest
+    with pytest.raises(ValueError, match="too long"):
+        Issuer("1", KEY, RECEIPT, ["7", "x" * (longest + 1)])
+
+
+def _fits(label: str) -> bool:
+    return len(issue("1", KEY, replace(RECEIPT, sequence=2**53, label=label))) <= MAX_RECEIPT_CHARACTERS
