@@ -1,84 +1,50 @@
-"""The container's entry point: reads the environment that Vertex AI sets, loads the model, serves.
-
-AIP_STORAGE_URI names the artefacts, AIP_HTTP_PORT, AIP_HEALTH_ROUTE and AIP_PREDICT_ROUTE the door, AIP_ENDPOINT_ID and
-AIP_DEPLOYED_MODEL_ID who we are; SERIN_MODEL, SERIN_RUN, SERIN_REPORT_SECONDS and SERIN_RECEIPT_KEY_URI come with the
-model.
-"""
+"""The container's entry point: reads the environment, serves, and reports the last interval before it ends."""
 
 import os
-import secrets
-import time
+import sys
 from collections.abc import Mapping
-from typing import Any
 
-import uvicorn
+import uvloop
 
-from serving_image.account import Account
-from serving_image.app import App, Routes
-from serving_image.model import Model, Signature
-from serving_image.reporter import Identity, Reporter, interval_of
-from shared.door import open_door
-from shared.environment import GoogleCloud, read_environment
-from shared.ids import ModelName, RunId
-
-_GRACE_SECONDS = 5
+from serving_image import loading
+from serving_image.account import Interval
+from serving_image.artefacts import cloud_of, fetch
+from serving_image.configuration import Configuration, read_configuration
+from serving_image.reporter import Reporter
+from serving_image.server import serve
+from serving_image.service import Loaded
+from shared.errors import SerinError
 
 
-def main(variables: Mapping[str, str]) -> None:
-    """Serves until it is told to stop; the last interval is reported before it ends."""
-    identity = _identity(variables)
-    artefacts = _fetch(variables["AIP_STORAGE_URI"], ("model.onnx", "signature.json"), variables)
-    model = Model(artefacts["model.onnx"], Signature.parse(artefacts["signature.json"]))
-    folder, _, key_id = variables["SERIN_RECEIPT_KEY_URI"].rpartition("/")
-    key = bytes.fromhex(_fetch(folder, (key_id,), variables)[key_id].decode())
-    account = Account(interval_of(time.time(), identity.report_seconds))
-    routes = Routes(variables.get("AIP_HEALTH_ROUTE", "/health"), variables.get("AIP_PREDICT_ROUTE", "/predict"))
-    reporter = Reporter(identity, account, GoogleCloud(read_environment(_complete(variables))))
-    reporter.start()
-    host = "127.0.0.1" if variables.get("STORAGE_EMULATOR_HOST") else "0.0.0.0"
-    config = uvicorn.Config(
-        App(model, identity, account, routes, key_id, key),
-        host=host,
-        port=int(variables.get("AIP_HTTP_PORT") or variables.get("PORT") or "8080"),
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
-    uvicorn.Server(config).run()
-    reporter.stop()
+def main(variables: Mapping[str, str]) -> int:
+    """Serves until it is told to stop; exit status 0 when nothing was lost by that."""
+    try:
+        configuration = read_configuration(variables)
+        return _served(configuration, variables)
+    except SerinError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
 
 
-def _identity(variables: Mapping[str, str]) -> Identity:
-    return Identity(
-        model=ModelName(variables["SERIN_MODEL"]),
-        run=RunId(variables["SERIN_RUN"]),
-        endpoint=variables.get("AIP_ENDPOINT_ID", "none"),
-        deployed_model=variables.get("AIP_DEPLOYED_MODEL_ID", "0"),
-        reporter=secrets.token_hex(4),
-        report_seconds=float(variables.get("SERIN_REPORT_SECONDS") or 60),
-    )
+def _served(configuration: Configuration, variables: Mapping[str, str]) -> int:
+    reporter = Reporter(configuration.identity, lambda: cloud_of(variables)) if configuration.identity else None
+
+    def load() -> Loaded:
+        return loading.load(configuration, fetch(configuration, variables), reporter.add if reporter else _nobody)
+
+    served = uvloop.run(serve(configuration, load, reporter.start if reporter else lambda: None))
+    if reporter is None or served is None:
+        return 0
+    served.account.turn()
+    lost = reporter.stop()
+    if lost:
+        sys.stderr.write(f"{lost} intervals of evidence could not be published\n")
+    return 1 if lost else 0
 
 
-def _complete(variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment as `shared` reads it; a serving container touches no bucket of the installation by name."""
-    unused = dict.fromkeys(("SERIN_DATA_BUCKET", "SERIN_STATE_BUCKET", "SERIN_ARTEFACTS_BUCKET"), "not-used-here")
-    return {**unused, **variables}
-
-
-def _fetch(folder: str, names: tuple[str, ...], variables: Mapping[str, str]) -> dict[str, bytes]:
-    """Files below a gs:// address."""
-    from google.cloud import storage
-
-    client: Any = storage.Client(project=variables.get("GOOGLE_CLOUD_PROJECT"))
-    bucket, _, prefix = folder.removeprefix("gs://").partition("/")
-
-    def fetched(name: str) -> bytes:
-        blob = client.bucket(bucket).blob(f"{prefix.rstrip('/')}/{name}")
-        return bytes(open_door("storage.read", blob.download_as_bytes))
-
-    return {name: fetched(name) for name in names}
+def _nobody(_: Interval) -> None:
+    """Takes evidence where nobody collects it."""
 
 
 if __name__ == "__main__":
-    main(os.environ)
+    sys.exit(main(os.environ))

@@ -1,4 +1,4 @@
-"""The model that this container serves: its graph, and what its columns and labels mean."""
+"""What this container serves: the supervised model, the anomaly model beside it, and what columns and labels mean."""
 
 import json
 from collections.abc import Sequence
@@ -7,8 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
+
+from shared.errors import BadInput
 
 Kind = Literal["number", "text"]
+Cell = float | str | None
+Row = tuple[Cell, ...]
+"""The number cells in the order of the signature, then the text cells; None is missing."""
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -21,33 +28,71 @@ class Signature:
     labels: tuple[str, ...]
 
     @staticmethod
-    def parse(text: bytes) -> "Signature":
-        """The signature that training wrote."""
-        kept = json.loads(text)
-        features = tuple((feature["name"], feature["type"]) for feature in kept["features"])
-        return Signature(kept["model"], kept["run"], features, tuple(kept["labels"]))
+    def parse(content: bytes) -> "Signature":
+        """The signature that training wrote; raises BadInput when it is none."""
+        try:
+            kept = json.loads(content)
+            features = tuple((feature["name"], feature["type"]) for feature in kept["features"])
+            return Signature(kept["model"], kept["run"], features, tuple(kept["labels"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadInput("signature.json", [f"not a signature: {error!r:.80}"]) from error
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """The columns of a kind, in order."""
+        return tuple(name for name, its in self.features if its == kind)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the models said: probabilities [rows, labels], anomaly scores [rows] where there is an anomaly model.
+
+    `numbers` are the number cells as the models saw them: 32 bits, NaN where missing.
+    """
+
+    probabilities: Floats
+    scores: Floats | None
+    numbers: Floats
 
 
 class Model:
-    """Answers rows with probabilities."""
+    """Answers rows with probabilities and anomaly scores."""
 
-    def __init__(self, graph: bytes, signature: Signature) -> None:
+    def __init__(self, graph: bytes, signature: Signature, anomaly: bytes | None = None) -> None:
+        self.signature = signature
+        self._supervised = _Graph(graph, "probabilities")
+        self._anomaly = _Graph(anomaly, "anomaly_scores") if anomaly is not None else None
+        self._numbers = len(signature.names("number"))
+        self._has_texts = self._numbers < len(signature.features)
+        # The first answer pays for what is set up lazily, and shows that there is one.
+        self.answers([(None,) * len(signature.features)])
+
+    @property
+    def has_anomaly(self) -> bool:
+        return self._anomaly is not None
+
+    def answers(self, rows: Sequence[Row]) -> Answers:
+        """What both models say to each row."""
+        numbers = np.array([row[: self._numbers] for row in rows] if self._has_texts else rows, dtype=np.float32)
+        feeds: dict[str, Any] = {"numbers": numbers}
+        if self._has_texts:
+            feeds["texts"] = np.array([[cell or "" for cell in row[self._numbers :]] for row in rows], dtype=object)
+        scores = self._anomaly.run(feeds).reshape(-1) if self._anomaly is not None else None
+        return Answers(self._supervised.run(feeds), scores, numbers)
+
+
+class _Graph:
+    """One exported model and the one of its outputs that is asked for."""
+
+    def __init__(self, content: bytes, output: str) -> None:
         options = onnxruntime.SessionOptions()
+        # One thread: only the loop asks, and it waits for the answer; a pool's idle threads would spin.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self._inputs = {each.name for each in self._session.get_inputs()}
-        self.signature = signature
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._inputs = [each.name for each in self._session.get_inputs()]
+        self._outputs = [output]
 
-    def probabilities(self, rows: Sequence[Sequence[float | str]]) -> list[list[float]]:
-        """One list of probabilities, in the order of the labels, for each row of cells in the order of the columns."""
-        kinds = [kind for _, kind in self.signature.features]
-        feeds: dict[str, Any] = {}
-        if "numbers" in self._inputs:
-            numbers = [[cell for cell, kind in zip(row, kinds, strict=True) if kind == "number"] for row in rows]
-            feeds["numbers"] = np.asarray(numbers, dtype=np.float32)
-        if "texts" in self._inputs:
-            texts = [[cell for cell, kind in zip(row, kinds, strict=True) if kind == "text"] for row in rows]
-            feeds["texts"] = np.asarray(texts, dtype=object)
-        found: list[list[float]] = self._session.run(["probabilities"], feeds)[0].tolist()
+    def run(self, feeds: dict[str, Any]) -> Floats:
+        found: Floats = self._session.run(self._outputs, {name: feeds[name] for name in self._inputs})[0]
         return found

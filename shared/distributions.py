@@ -47,6 +47,10 @@ class Spread:
         """Whether the bins are edges."""
         return not isinstance(self.bins[0], str)
 
+    def counted(self, cells: Any) -> tuple[int, ...]:
+        """How many of other cells [rows] fall into the same bins: numbers on edges, texts (or None) among values."""
+        return on_edges(cells, self.bins) if self.numeric else on_values(cells, self.bins)  # type: ignore[arg-type]
+
     def to_json(self) -> dict[str, Any]:
         return {"edges" if self.numeric else "values": list(self.bins), "counts": list(self.counts)}
 

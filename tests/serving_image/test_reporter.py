@@ -1,20 +1,19 @@
-"""Every interval is reported under a number of its own, whatever the clock and Pub/Sub do meanwhile."""
+"""Every interval is published once, under its own id, in order, whatever Pub/Sub does meanwhile."""
 
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from serving_image.account import Account
-from serving_image.reporter import Identity, Reporter, interval_of
+from serving_image.account import Interval
+from serving_image.configuration import Identity
+from serving_image.reporter import Reporter
 from shared.errors import Transient
 from shared.events import EvidenceReported
 from shared.ids import ModelName, RunId
 from tests.world.cloud import MemoryCloud
 
-SECONDS = 0.04
-IDENTITY = Identity(ModelName("toys"), RunId("toys-000001"), "serin-toys", "3", "abcd", SECONDS)
-Start = Callable[..., Reporter]
+IDENTITY = Identity(ModelName("toys"), RunId("toys-000001"), "serin-toys", "3", "abcd", 60.0)
 
 
 @pytest.fixture
@@ -23,22 +22,11 @@ def cloud() -> MemoryCloud:
 
 
 @pytest.fixture
-def account() -> Account:
-    return Account(interval_of(time.time(), SECONDS))
-
-
-@pytest.fixture
-def start(cloud: MemoryCloud, account: Account) -> Iterator[Start]:
-    made: list[Reporter] = []
-
-    def started(clock: Callable[[], float] = time.time) -> Reporter:
-        made.append(Reporter(IDENTITY, account, cloud, clock))
-        made[-1].start()
-        return made[-1]
-
-    yield started
-    for reporter in made:
-        reporter.stop()
+def reporter(cloud: MemoryCloud) -> Iterator[Reporter]:
+    reporter = Reporter(IDENTITY, lambda: cloud)
+    reporter.start()
+    yield reporter
+    reporter.stop(0.0)
 
 
 def until(truth: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -52,56 +40,44 @@ def told(cloud: MemoryCloud) -> list[EvidenceReported]:
     return [event.payload for event in cloud.bus.events() if isinstance(event.payload, EvidenceReported)]
 
 
-def test_it_says_that_it_lives_although_nobody_asks_it_anything(cloud: MemoryCloud, start: Start) -> None:
-    start()
-    until(lambda: len(told(cloud)) >= 4)
-    assert {(each.requests, each.rows, each.reporter) for each in told(cloud)} == {(0, 0, "abcd")}
-
-
-def test_every_answer_is_in_exactly_one_report(cloud: MemoryCloud, account: Account, start: Start) -> None:
-    reporter, answered = start(), 0
-    while len(told(cloud)) < 5:
-        account.answered(0.01, 2)
-        answered += 1
-    reporter.stop()
-    assert sum(each.requests for each in told(cloud)) == answered
-    assert sum(each.rows for each in told(cloud)) == 2 * answered
-
-
-@pytest.mark.parametrize("speed", [0.5, 0.97, 1.0, 3.0], ids=["half", "slow", "true", "fast"])
-def test_no_interval_is_reported_twice_however_the_clock_runs(cloud: MemoryCloud, start: Start, speed: float) -> None:
-    # A clock that is being slewed wakes us early: what comes after must not be lost under the number before.
-    begun = time.time()
-    start(lambda: begun + (time.time() - begun) * speed)
-    until(lambda: len(told(cloud)) >= 8)
-    numbers = [each.interval for each in told(cloud)]
-    assert numbers == sorted(set(numbers))
-
-
-def test_a_clock_that_is_set_back_silences_nobody(cloud: MemoryCloud, start: Start) -> None:
-    start(lambda: time.time() - (3600 if told(cloud) else 0))
-    until(lambda: len(told(cloud)) >= 5)
-    numbers = [each.interval for each in told(cloud)]
-    assert numbers == sorted(set(numbers))
+def test_intervals_are_published_in_order_and_an_empty_one_too(cloud: MemoryCloud, reporter: Reporter) -> None:
+    for number in range(5):
+        reporter.add(Interval(number, requests=number))
+    until(lambda: len(told(cloud)) == 5)
+    assert [(each.interval, each.requests, each.reporter) for each in told(cloud)] == [
+        (number, number, "abcd") for number in range(5)
+    ]
 
 
 def test_a_report_that_could_not_be_published_is_tried_again_under_its_id(
-    cloud: MemoryCloud, account: Account, start: Start
+    cloud: MemoryCloud, reporter: Reporter
 ) -> None:
-    account.answered(0.01, 1)
     cloud.door.after["pubsub.publish"] = Transient("pubsub.publish", "reply lost")
-    start()
-    until(lambda: len(told(cloud)) >= 2)
-    first, again = cloud.bus.events()[:2]
+    reporter.add(Interval(7, requests=1))
+    reporter.add(Interval(8))
+    until(lambda: len(told(cloud)) >= 3)
+    first, again, _ = cloud.bus.events()
     assert first == again
-    assert told(cloud)[0].requests == 1
+    assert [each.interval for each in told(cloud)] == [7, 7, 8]
 
 
-def test_when_it_stops_the_interval_that_runs_is_reported(cloud: MemoryCloud) -> None:
-    long = Identity(ModelName("toys"), RunId("toys-000001"), "serin-toys", "3", "abcd", 3600.0)
-    account = Account(interval_of(time.time(), 3600.0))
-    reporter = Reporter(long, account, cloud)
+def test_when_it_stops_what_waits_is_published(cloud: MemoryCloud, reporter: Reporter) -> None:
+    for number in range(200):
+        reporter.add(Interval(number))
+    assert reporter.stop() == 0
+    assert [each.interval for each in told(cloud)] == list(range(200))
+
+
+class Down:
+    """A door behind which nothing is reached."""
+
+    def __call__(self, effect: str, act: Callable[[], object]) -> object:  # noqa: ARG002
+        raise Transient(effect, "down")
+
+
+def test_it_says_how_much_was_lost_when_nothing_can_be_published() -> None:
+    reporter = Reporter(IDENTITY, lambda: MemoryCloud(door=Down()))
     reporter.start()
-    account.answered(0.01, 3)
-    reporter.stop()
-    assert [(each.requests, each.rows) for each in told(cloud)] == [(1, 3)]
+    reporter.add(Interval(1))
+    reporter.add(Interval(2))
+    assert reporter.stop(0.2) == 2

@@ -75,6 +75,11 @@ def test_texts_are_known_other_or_missing() -> None:
     assert on_values(["red", "green", "", None, "red", "blue"], ("blue", "red")) == (1, 2, 1, 2)
 
 
+def test_what_is_counted_on_a_spreads_bins_is_counted_as_numbers_or_as_texts() -> None:
+    assert SIZE.counted([0.5, 3.0]) == (0, 1, 0, 1, 0)
+    assert COLOUR.counted(["red", None]) == (0, 1, 0, 1)
+
+
 def spread_report(**counts: Any) -> EvidenceReported:
     return EvidenceReported(
         model=ModelName("toys"), run=RunId("toys-000001"), endpoint="serin-toys", deployed_model="1", reporter="abcd",

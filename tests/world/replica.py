@@ -1,19 +1,19 @@
-"""Serving containers in memory: the serving image's own application, called as its server would call it."""
+"""Serving containers in memory: the serving image's own service, asked as its connections ask it."""
 
-import asyncio
 import json
-import secrets
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving_image.account import Account
-from serving_image.app import App, Routes
-from serving_image.model import Model, Signature
-from serving_image.reporter import Identity, interval_of, report
+from serving_image.account import Account, Interval
+from serving_image.artefacts import Artefacts, Key
+from serving_image.configuration import Configuration, Identity, read_configuration
+from serving_image.loading import load
+from serving_image.reporter import report
+from serving_image.service import Loaded, Service
 from shared.artefacts import read_artefact
 from shared.errors import Refused
-from shared.ids import ModelName, RunId
 from shared.step import publish
 from shared.vertex import VersionOrder
 from tests.world.cloud import MemoryCloud
@@ -21,54 +21,74 @@ from tests.world.cloud import MemoryCloud
 PREDICT = "/predict"
 
 
+class Asked:
+    """A service whose loop turns only while it is asked, and ends its ticks by itself."""
+
+    def __init__(self, configuration: Configuration, loaded: Loaded | None = None) -> None:
+        self.due: deque[Callable[[], None]] = deque()
+        self.service = Service(configuration.routes, configuration.limits, self.due.append)
+        if loaded is not None:
+            self.service.open(loaded)
+
+    def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """Status and content of the answer to one request."""
+        (answer,) = self.together([(method, path, body)])
+        return answer
+
+    def together(self, requests: Sequence[tuple[str, str, bytes]]) -> list[tuple[int, bytes]]:
+        """The answers to requests that come in within one tick, in the order of the requests."""
+        answers: dict[int, tuple[int, bytes]] = {}
+        for number, (method, path, body) in enumerate(requests):
+
+            def reply(status: int, _: bytes, content: bytes, number: int = number) -> None:
+                assert number not in answers, "answered twice"
+                answers[number] = status, content
+
+            self.service.handle(method.encode(), path.encode(), body, reply)
+        while self.due:
+            self.due.popleft()()
+        return [answers[number] for number in range(len(requests))]
+
+
 @dataclass
 class Replica:
     """One container of one deployed model."""
 
-    app: App
+    asked: Asked
     identity: Identity
     account: Account
+    ended: deque[Interval]
 
     def predict(self, instances: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """The predictions; Refused when the container answers with an error."""
-        asked = json.dumps({"instances": list(instances), "parameters": dict(parameters)}).encode()
-        status, answer = asyncio.run(_called(self.app, asked))
+        body = json.dumps({"instances": list(instances), "parameters": dict(parameters)}).encode()
+        status, content = self.asked.ask("POST", PREDICT, body)
+        answer = json.loads(content)
         if status != 200:
             raise Refused("vertex.predict", f"status {status}: {answer}")
         return list(answer["predictions"])
 
     def report(self, cloud: MemoryCloud) -> None:
         """Publishes what was seen since the last report."""
-        number = interval_of(cloud.now().timestamp(), self.identity.report_seconds)
-        publish(cloud, report(self.identity, self.account.turn(number + 1), cloud))
+        self.account.turn()
+        while self.ended:
+            publish(cloud, report(self.identity, self.ended.popleft(), cloud))
 
 
 def replica(order: VersionOrder, endpoint: str, deployed_model: str, cloud: MemoryCloud) -> Replica:
     """A container as Vertex AI would start it for a deployed model."""
-    identity = Identity(
-        model=ModelName(order.variables["SERIN_MODEL"]),
-        run=RunId(order.variables["SERIN_RUN"]),
-        endpoint=endpoint,
-        deployed_model=deployed_model,
-        reporter=secrets.token_hex(4),
-        report_seconds=float(order.variables["SERIN_REPORT_SECONDS"]),
-    )
-    files = {name: read_artefact(cloud.artefacts, order.artefacts, name) for name in ("model.onnx", "signature.json")}
-    model = Model(files["model.onnx"], Signature.parse(files["signature.json"]))
-    account = Account(interval_of(cloud.now().timestamp(), identity.report_seconds))
+    set_by_vertex = {
+        "AIP_STORAGE_URI": "in memory", "AIP_PREDICT_ROUTE": PREDICT, "AIP_ENDPOINT_ID": endpoint,
+        "AIP_DEPLOYED_MODEL_ID": deployed_model, "GOOGLE_CLOUD_PROJECT": "in-memory",
+    }  # fmt: skip
+    configuration = read_configuration({**order.variables, **set_by_vertex})
+    assert configuration.identity is not None
     key_id = order.variables["SERIN_RECEIPT_KEY_URI"].rsplit("/", 1)[-1]
-    key = bytes.fromhex((cloud.state.read(f"keys/receipts/{key_id}") or b"").decode())
-    return Replica(App(model, identity, account, Routes("/health", PREDICT), key_id, key), identity, account)
-
-
-async def _called(app: App, body: bytes) -> tuple[int, Any]:
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    await app({"type": "http", "method": "POST", "path": PREDICT, "headers": []}, receive, send)
-    return int(sent[0]["status"]), json.loads(b"".join(each.get("body", b"") for each in sent[1:]))
+    artefacts = Artefacts(
+        read_artefact(cloud.artefacts, order.artefacts, "model.onnx"),
+        read_artefact(cloud.artefacts, order.artefacts, "signature.json"),
+        key=Key(key_id, bytes.fromhex((cloud.state.read(f"keys/receipts/{key_id}") or b"").decode())),
+    )
+    ended: deque[Interval] = deque()
+    loaded = load(configuration, artefacts, ended.append, lambda: cloud.now().timestamp())
+    return Replica(Asked(configuration, loaded), configuration.identity, loaded.account, ended)
