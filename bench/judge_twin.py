@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from bench.judge_traffic import Bools, Floats, Ints, Minute
 from shared.evidence import quantile, rounded_up
@@ -68,13 +68,12 @@ class Twin:
 
     def harmful(self) -> Bools:
         """Whose harm is both certain and large enough to matter."""
-        rules = self._rules
-        log_harm = np.array([self._log_harm(test) for test in range(4)])
+        bound = np.log(len(TESTS) / (self._rules.false_rollback_percent / 100))
         known = self.weight > 0
-        estimate = np.where(known, self.excess / np.where(known, self.weight, 1.0), -1.0)
-        certain = log_harm >= np.log(len(TESTS) / (rules.false_rollback_percent / 100))
-        found: Bools = (certain & (estimate > self.margin)).any(axis=0)
-        return found
+        matters = np.where(known, self.excess / np.where(known, self.weight, 1.0), -1.0) > self.margin
+        return np.asarray(
+            np.any([matters[test] & _reaches(self.harm[test], bound) for test in range(len(TESTS))], axis=0)
+        )
 
     def kinds(self) -> Kinds:
         """The verdict on each canary now."""
@@ -106,19 +105,10 @@ class Twin:
         found: Floats = _log_beta(a + canary, b + production) - _log_beta(a, b) - ordered
         return self.split_before + found
 
-    def log_safe(self, test: int) -> Floats:
-        found: Floats = logsumexp(self.safe[test], axis=1) - np.log(4)
-        return found
-
-    def _log_harm(self, test: int) -> Floats:
-        found: Floats = logsumexp(self.harm[test], axis=1) - np.log(len(_RATIOS))
-        return found
-
     def _safe_enough(self) -> Bools:
         bound = np.log(100 / self._rules.wrong_promotion_percent)
         tests = [test for test in _SAFE if test != 0 or self._rules.labels_required]
-        found: Bools = np.all([self.log_safe(test) >= bound for test in tests], axis=0)
-        return found
+        return np.asarray(np.all([_reaches(self.safe[test], bound) for test in tests], axis=0))
 
     def _step(self, minute: Minute, percent: int) -> None:
         if percent != self._percent:
@@ -203,6 +193,15 @@ class Twin:
             self.harm[place + 2, canary] = self.safe[place + 2, canary] = 0.0
             self.seen[place + 2, :, canary] = 0
             self.excess[place + 2, canary] = self.weight[place + 2, canary] = 0.0
+
+
+def _reaches(logarithms: Floats, bound: float) -> Bools:
+    """Where the mean of the bets' capitals, [canary, bet], has reached a bound; it never is above the largest."""
+    found: Bools = logarithms.max(axis=1) >= bound
+    some = logarithms[found]
+    most = some.max(axis=1, initial=-np.inf)
+    found[found] = most + np.log(np.exp(some - most[:, None]).mean(axis=1)) >= bound
+    return found
 
 
 def _above(latency: Ints, categories: Ints, first: Ints) -> Ints:

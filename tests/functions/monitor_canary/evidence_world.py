@@ -65,7 +65,8 @@ class Canary:
     def second(self, number: int, **canary: int) -> None:
         """One interval in which production does well, and the canary as told."""
         self.tell(report(number, "1", requests=38, labelled=760, wrong=38))
-        self.tell(report(number, "2", **{"requests": 2, "labelled": 40, "wrong": 2, **canary}))
+        counts: dict[str, Any] = {"requests": 2, "labelled": 40, "wrong": 2, **canary}
+        self.tell(report(number, "2", **counts))
         self.cloud.pass_time(1)
 
     def intervals(self) -> dict[int, Any]:
