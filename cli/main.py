@@ -1,5 +1,6 @@
 """The `serin` command."""
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from cli import reading, tracing
+from cli import history as traffic
+from cli import reading, tracing, watching
 from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person, say
 from cli.notices import deliveries, table_row, tried
 from shared.channels import Severity
@@ -269,6 +271,38 @@ def rollback(
 
 
 @app.command()
+def history(
+    model: str,
+    at: Annotated[str | None, typer.Option("--at", help="only what served at this time, ISO 8601")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Say which version served which share of a model's traffic when, why, and who said so."""
+    moment = traffic.moment_of(at) if at else None
+    with connected(home) as cloud:
+        found = traffic.history(ledger_of(cloud), ModelName(_check_model(model)))
+    rows = [each.to_json() for each in (traffic.at(found, moment) if moment else found)]
+    _show(rows, ("since", "split", "rollout", "by", "why"), as_json)
+
+
+@app.command()
+def watch(
+    model: str,
+    once: Annotated[bool, typer.Option("--once", help="show it once and end")] = False,
+    every_seconds: Annotated[float, typer.Option(min=0.1, help="how often to look")] = 1.0,
+    home: Home = None,
+) -> None:
+    """Show a model's canary live: its share, the evidence of both arms, each e-value against its bound."""
+    with connected(home) as cloud:
+        ledger, name = ledger_of(cloud), ModelName(_check_model(model))
+        if once:
+            console.print(watching.frame(*watching.look(ledger, name)))
+        else:
+            with contextlib.suppress(KeyboardInterrupt):
+                watching.watch(ledger, name, console, every_seconds)
+
+
+@app.command()
 def replay(
     run_name: Annotated[str | None, typer.Argument(metavar="[RUN]")] = None,
     file: Annotated[Path | None, typer.Option(help="events as JSON lines instead of a run's")] = None,
@@ -420,9 +454,14 @@ def _show(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool)
         return
     table = Table(*columns, box=None)
     for row in rows:
-        cells = [row[column] for column in columns]
-        table.add_row(*("\n".join(cell) if isinstance(cell, list) else str(cell) for cell in cells))
+        table.add_row(*(_cell(row[column]) for column in columns))
     console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"version {name}: {share} %" for name, share in value.items())
+    return "\n".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 if __name__ == "__main__":
