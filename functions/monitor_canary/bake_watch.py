@@ -2,7 +2,11 @@
 
 What is the same for both arms no longer cancels out: an incident, another mix of requests. So the hypothesis is the
 strict one, that the candidate's rate is not above the recorded rate *plus the margin*, and only evidence against that
-is harm; at all of the traffic it is there soon enough. Pure, like the judge.
+is harm; at all of the traffic it is there soon enough.
+
+A bake lasts long, and what goes bad does so at some time in it. So the capital is not bet at once: in the t-th interval
+1/(t(t+1)) of it joins what is at stake, the rest is kept. Going bad after hours of being good then costs that stake's
+logarithm, not all that was lost on the good hours; and the whole is still a fair bet (Ville's bound holds). Pure.
 """
 
 import math
@@ -18,28 +22,53 @@ from shared.evidence_rules import EvidenceRules
 _LEAST_UNITS = 100  # of production, below which its record says too little to be held against anybody
 
 
+_NOTHING = -1e9  # the logarithm of no capital, for all that comes of it a number
+
+
 class BakeTest(Kept):
     """One kind of bad event: the rate that the candidate may have, and the evidence that it is higher."""
 
     recorded: float
     """Production's rate while both arms were compared."""
     margin: float
-    harm: tuple[float, ...] = (0.0,) * len(ODDS_RATIOS)
+    harm: tuple[float, ...] = (_NOTHING,) * len(ODDS_RATIOS)
+    """The logarithms of what is at stake, bet by bet."""
+    intervals: int = 0
     bad: int = 0
     units: int = 0
+    since: int | None = None
+    """The interval from which on the evidence has been gathering, and what was counted since."""
+    bad_since: int = 0
+    units_since: int = 0
 
     @property
     def log_harm(self) -> float:
-        return log_capital(self.harm)
+        """The logarithm of what is at stake together with what is kept."""
+        return _log_sum(log_capital(self.harm), -math.log(self.intervals + 1))
 
     @property
     def null(self) -> float:
         return inside(self.recorded + self.margin)
 
-    def after(self, bad: int, units: int) -> "BakeTest":
+    def after(self, number: int, bad: int, units: int) -> "BakeTest":
+        """The test after an interval; one without events changes nothing."""
+        if units == 0:
+            return self
+        place = self.intervals + 1
+        stake = -math.log(place * (place + 1))
         factors = fixed_null_factors(bad, units, self.null)
-        harm = tuple(one + other for one, other in zip(self.harm, factors, strict=True))
-        return self.model_copy(update={"harm": harm, "bad": self.bad + bad, "units": self.units + units})
+        afresh = max(self.harm) < stake
+        return self.model_copy(
+            update={
+                "harm": tuple(factor + _log_sum(one, stake) for factor, one in zip(factors, self.harm, strict=True)),
+                "intervals": place,
+                "bad": self.bad + bad,
+                "units": self.units + units,
+                "since": number if afresh else self.since,
+                "bad_since": bad if afresh else self.bad_since + bad,
+                "units_since": units if afresh else self.units_since + units,
+            }
+        )
 
 
 class BakeState(Kept):
@@ -64,7 +93,10 @@ def begin_bake(state: JudgeState, rules: EvidenceRules) -> BakeState:
 def advance_bake(state: BakeState, interval: IntervalCounts) -> BakeState:
     """The state after a closed interval in which the candidate had all of the traffic."""
     arms = {name: arms_in(name, interval, state.limits) for name in state.tests}
-    tests = {name: test.after(arms[name].canary_bad, arms[name].canary_units) for name, test in state.tests.items()}
+    tests = {
+        name: test.after(interval.number, arms[name].canary_bad, arms[name].canary_units)
+        for name, test in state.tests.items()
+    }
     first = interval.number if state.first is None else state.first
     return state.model_copy(update={"tests": tests, "first": first, "last": interval.number})
 
@@ -89,13 +121,20 @@ def _numbers(test: BakeTest, rules: EvidenceRules) -> dict[str, object]:
         "recorded_percent": round(100 * test.recorded, 4),
         "difference_points": round(100 * (test.bad / test.units - test.recorded), 4) if test.units else None,
         "margin_points": round(100 * test.margin, 4),
+        "lately": {"since": test.since, "bad": test.bad_since, "of": test.units_since},
         "harm": {"e_value": e_value(test.log_harm), "bound": harm_bound(rules)},
     }
 
 
 def _told(name: TestName, test: BakeTest, rules: EvidenceRules) -> str:
+    share = 100 * test.bad_since / test.units_since
     return (
-        f"{name}: {100 * test.bad / test.units:.1f} % of {test.units} during the bake, where production's record is "
-        f"{100 * test.recorded:.1f} % and {100 * test.margin:.1f} points more matter; "
+        f"{name}: {share:.1f} % of the last {test.units_since} during the bake, where "
+        f"production's record is {100 * test.recorded:.1f} % and {100 * test.margin:.1f} points more matter; "
         f"e-value {e_value(test.log_harm):.3g} of {harm_bound(rules):g}"
     )
+
+
+def _log_sum(one: float, other: float) -> float:
+    """The logarithm of the sum of two numbers whose logarithms are given."""
+    return max(one, other) + math.log1p(math.exp(-abs(one - other)))

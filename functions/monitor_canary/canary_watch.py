@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from interval_closing import close_due
+from interval_closing import caught_up, close_due
 from rollout_rules import rules_of, settings_of
 
 from shared.envelope import Envelope
@@ -27,8 +27,9 @@ def watch(event: TrafficShifted, step: Step) -> Events:
     live = step.ledger.once(run_key(event.run, "end"), lambda: _live(rollout))
     if rollout.base is None:
         return [*live.events, *promote(step.ledger, rollout, "monitor_canary", "the first model has no base").events]
-    judged = close_due(rollout, rules_of(rollout.opened, step), step)
-    if _harmful(judged) or not _baked(rollout, live, step):
+    rules = rules_of(rollout.opened, step)
+    judged = close_due(rollout, rules, step)
+    if _harmful(judged) or not _baked(rollout, live, step) or not caught_up(rollout, rules, step):
         return [*live.events, *judged]
     return [*live.events, *promote(step.ledger, rollout, "monitor_canary", "its bake is over").events]
 

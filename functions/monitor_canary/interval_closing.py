@@ -54,6 +54,13 @@ def close_due(rollout: Rollout, rules: EvidenceRules, step: Step, last: Record |
     return follow(last, rollout, rules, step) if last is not None else []
 
 
+def caught_up(rollout: Rollout, rules: EvidenceRules, step: Step) -> bool:
+    """Whether every interval whose grace is over has been closed: what was reported in time has been judged."""
+    first, due = interval_of(rollout.opened.at, rules), _due(rules, step)
+    last = last_closed(step.ledger, rollout.model, rollout.number, first, due)
+    return due <= first or (last is not None and number_of(last) + 1 >= due)
+
+
 def _due(rules: EvidenceRules, step: Step) -> int:
     """The first interval whose grace is not over yet."""
     return interval_of(step.cloud.now(), rules) - rules.grace_intervals

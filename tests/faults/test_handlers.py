@@ -84,8 +84,11 @@ def test_two_deliveries_and_an_effect_that_fails_come_to_the_same(function: str)
 
 @pytest.mark.parametrize("situated", [shift_and_rollback, two_rollbacks, deployment_and_rollback])
 @pytest.mark.parametrize("honoured", [True, False], ids=["etags honoured", "etags ignored"])
-def test_a_rollback_beside_a_change_of_traffic_comes_to_the_same(situated: Callable[[], Case], honoured: bool) -> None:
+@pytest.mark.parametrize("fault", ["crashes", "errors"])
+def test_a_rollback_beside_a_change_of_traffic_comes_to_the_same(
+    situated: Callable[[], Case], fault: str, honoured: bool
+) -> None:
     case = situated()
     case.cloud.vertex.honours_etags = honoured
-    found = explored(case, budget(crashes=1), MOST_RUNS)
+    found = explored(case, budget(**{fault: 1}), MOST_RUNS)
     assert found.failures == []

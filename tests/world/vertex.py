@@ -172,6 +172,9 @@ class MemoryVertex:
         self._change(endpoint)
 
     def _change(self, endpoint: Endpoint) -> Endpoint:
+        # Whatever a test is about: at no instant may a split not add up, or name what is not deployed.
+        assert not endpoint.split or sum(endpoint.split.values()) == 100, endpoint
+        assert set(endpoint.split) <= set(endpoint.deployed), endpoint
         changed = replace(endpoint, etag=f"etag-{self._number()}")
         self._endpoints[endpoint.name.rsplit("/", 1)[-1]] = changed
         return changed

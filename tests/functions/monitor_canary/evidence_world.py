@@ -30,6 +30,8 @@ slow_floor_seconds = 0.5
 minimum_requests = 10
 minimum_seconds = 3
 label_starved_intervals = 5
+[rollout]
+bake_seconds = 120
 """
 ROLLOUT = "rollouts/digits/000002"
 

@@ -285,9 +285,21 @@ def test_a_candidate_that_is_a_little_worse_than_the_record_is_left_to_bake_and_
     canary = baking()
     bake(canary, range(30, 60), wrong=80)
     assert said(canary, RollbackRequested) == []
-    canary.cloud.pass_time(86_400)
-    shifted(canary, 2, 100)
+    canary.cloud.pass_time(120)
+    for _ in range(9):
+        shifted(canary, 2, 100)
     assert len(said(canary, ModelPromoted)) == 1
+
+
+def test_a_candidate_is_not_promoted_before_all_of_its_bake_has_been_judged() -> None:
+    canary = baking()
+    for second in range(30, 90):
+        canary.tell(report(second, "2", requests=40, labelled=800, wrong=240 if second > 70 else 40))
+    canary.cloud.pass_time(300)  # while nobody closes an interval
+    for _ in range(9):
+        shifted(canary, 2, 100)
+    assert said(canary, ModelPromoted) == []
+    assert said(canary, RollbackRequested)[0].numbers["tests"]["wrong"]["recorded_percent"] == 5.0
 
 
 def test_a_canary_is_judged_while_a_person_is_asked_about_the_next_run() -> None:
