@@ -61,7 +61,7 @@ def timeline(ledger: Ledger, run: RunId) -> list[Record]:
     rollout = ledger.find(run_key(run, "rollout"))
     if rollout is not None:
         keys += [entry.key for entry in ledger.entries(rollout_key(model, rollout.data["rollout"], ""))]
-    told = [key for key in keys if "/claims/" not in key and "/reports/" not in key]
+    told = [key for key in keys if not any(part in key for part in ("/claims/", "/reports/", "/late/"))]
     return sorted([opened, *(ledger.require(key) for key in told)], key=lambda record: record.at)
 
 

@@ -22,7 +22,7 @@ def median_requests(ended: list[Ended]) -> float:
 
 
 def test_an_unchanged_canary_goes_on() -> None:
-    ended = runs(USUAL, 12)
+    ended = runs(USUAL, 4)
     assert {one.verdict.kind for one in ended} == {"go_on"}
     assert median_requests(ended) <= 2_500
 
@@ -38,7 +38,7 @@ def test_an_unchanged_canary_goes_on() -> None:
     ],
 )
 def test_a_worse_canary_is_rolled_back_for_what_is_worse(canary: Behaviour, test: str, at_most_requests: int) -> None:
-    ended = runs(canary, 15)
+    ended = runs(canary, 5)
     assert {one.verdict.kind for one in ended} == {"roll_back"}
     assert all(test in one.verdict.tests for one in ended)
     assert median_requests(ended) <= at_most_requests
@@ -65,7 +65,7 @@ def test_a_tail_that_has_doubled_is_seen_though_the_median_has_not_moved() -> No
 def test_a_wrong_history_costs_time_and_no_false_rollback() -> None:
     for wrong in (0.01, 0.5):
         history = history_of(Behaviour(wrong=wrong, errors=0.02))
-        assert {judged(seed, USUAL, history=history).verdict.kind for seed in range(5)} == {"go_on"}
+        assert {judged(seed, USUAL, history=history).verdict.kind for seed in range(2)} == {"go_on"}
 
 
 def test_an_incident_in_both_arms_is_not_the_canarys_fault() -> None:
@@ -85,8 +85,8 @@ def test_in_the_demo_a_good_canary_passes_5_percent_within_seconds_and_a_bad_one
     production = Behaviour(wrong=0.08, errors=0.0, median_seconds=0.02, spread=1.0)
     better = Behaviour(wrong=0.05, errors=0.0, median_seconds=0.02, spread=1.0)
     worse = Behaviour(wrong=0.25, errors=0.0, median_seconds=0.02, spread=1.0)
-    good = [judged(seed, better, production, DEMO, requests=40, rows=20) for seed in range(30)]
-    bad = [judged(seed, worse, production, DEMO, requests=40, rows=20) for seed in range(30)]
+    good = [judged(seed, better, production, DEMO, requests=40, rows=20) for seed in range(10)]
+    bad = [judged(seed, worse, production, DEMO, requests=40, rows=20) for seed in range(10)]
     assert {one.verdict.kind for one in good} == {"go_on"}
     assert max(one.intervals for one in good) <= 20
     assert {(one.verdict.kind, one.verdict.tests) for one in bad} == {("roll_back", ("wrong",))}
