@@ -7,6 +7,7 @@ The same names are read everywhere; only their values differ between a laptop an
     SERIN_NOTIFY_URLS  SERIN_NOTIFY_CHANNELS  (where notices go: shared/channels.py)
     SERIN_LEASE_SECONDS   (a claim whose holder is silent for longer is taken over)
     SERIN_SWEEP_SECONDS   (how often reconcile looks for uploads that were never announced)
+    OTEL_EXPORTER_OTLP_ENDPOINT  (where a span of every delivery goes, if anywhere; OpenTelemetry's other variables too)
     PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT       (set only where the services are local)
 """
 
@@ -26,6 +27,7 @@ from shared.channels import Channel, channels_of
 from shared.door import Door, open_door
 from shared.errors import BadInput
 from shared.remembering import RememberingStore
+from shared.spans import NoSpans, OtlpSpans, Spans
 from shared.store import CloudStore, Store
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Environment:
     vertex_endpoint: str | None
     storage_endpoint: str | None
     channels: tuple[Channel, ...]
+    traces: bool
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
@@ -76,6 +79,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         vertex_endpoint=variables.get("SERIN_VERTEX_ENDPOINT") or None,
         storage_endpoint=variables.get("STORAGE_EMULATOR_HOST") or None,
         channels=channels,
+        traces=bool(variables.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
     )
 
 
@@ -96,6 +100,8 @@ class Cloud(Protocol):
     def bus(self) -> Bus: ...
     @property
     def vertex(self) -> "Vertex": ...
+    @property
+    def spans(self) -> Spans: ...
     def now(self) -> datetime: ...
     def token(self) -> str: ...
 
@@ -140,6 +146,10 @@ class GoogleCloud:
         from shared.vertex import CloudVertex
 
         return CloudVertex(self.environment, self.door)
+
+    @cached_property
+    def spans(self) -> Spans:
+        return OtlpSpans(self.door) if self.environment.traces else NoSpans()
 
     def now(self) -> datetime:
         return datetime.now(UTC)

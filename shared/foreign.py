@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from shared.envelope import Message
 from shared.errors import BadInput
 
 DATA_UPLOADED = "data-uploaded"
@@ -34,6 +35,12 @@ class ObjectFinalized:
         if reasons:
             raise BadInput("storage notification", reasons)
         return cls(attributes["bucketId"], attributes["objectId"], int(generation))
+
+
+def generation_of(message: Message) -> str:
+    """What a storage notification is about, by its identity; as far as it says."""
+    bucket, name, generation = (message.attributes.get(attribute, "") for attribute in _IDENTITY)
+    return f"{bucket}/{name}#{generation}"
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ from shared.envelope import Envelope, Message, decode, received, time_of
 from shared.environment import Cloud, open_cloud
 from shared.errors import BadInput, NotYet, Transient
 from shared.events import Event, Notification
-from shared.foreign import ClockTicked, DeadLetter, ObjectFinalized
+from shared.foreign import ClockTicked, DeadLetter, ObjectFinalized, generation_of
 from shared.ids import ModelName
 from shared.ledger import Author, Ledger, Origin, Outcome
 from shared.logs import Log
+from shared.spans import Span
 from shared.trace import continued
 
 E = TypeVar("E", bound=Event)
@@ -50,15 +51,14 @@ Handler = Callable[[E, Step], Events]
 def handle(cloud_event: Any, function: str, handlers: Mapping[type[Event], Handler[Any]]) -> None:
     """Carries one delivery of our own events to the handler of its type."""
 
-    def act(message: Message, cloud: Cloud) -> Events:
+    def act(message: Message, step: Step) -> Events:
         envelope = decode(message)
         handler = handlers.get(type(envelope.payload))
         if handler is None:
             raise BadInput("event", [f"{function} does not handle {envelope.payload.type_name()}"])
-        step = _step(function, cloud, message, envelope.id, envelope.traceparent)
         return handler(envelope.payload, step)
 
-    _deliver(cloud_event, function, act)
+    _deliver(cloud_event, function, act, _event_id)
 
 
 def handle_object(
@@ -66,31 +66,30 @@ def handle_object(
 ) -> None:
     """Carries a storage notification below a prefix to the handler; other notifications are none of its business."""
 
-    def act(message: Message, cloud: Cloud) -> Events:
+    def act(message: Message, step: Step) -> Events:
         arrived = ObjectFinalized.from_attributes(message.attributes)
         if arrived is None or not arrived.name.startswith(prefix):
             return ()
-        if arrived.bucket != cloud.environment.data_bucket:
+        if arrived.bucket != step.cloud.environment.data_bucket:
             raise BadInput("storage notification", ["the bucket is not this installation's data bucket"])
-        cause = f"{arrived.bucket}/{arrived.name}#{arrived.generation}"
-        return handler(arrived, _step(function, cloud, message, cause))
+        return handler(arrived, step)
 
-    _deliver(cloud_event, function, act)
+    _deliver(cloud_event, function, act, generation_of)
 
 
 def handle_tick(cloud_event: Any, function: str, handler: Callable[[ClockTicked, Step], Events]) -> None:
     """Carries a tick of the clock to the handler."""
 
-    def act(message: Message, cloud: Cloud) -> Events:
-        return handler(ClockTicked(), _step(function, cloud, message, f"clock-ticked#{message.id}"))
+    def act(_: Message, step: Step) -> Events:
+        return handler(ClockTicked(), step)
 
-    _deliver(cloud_event, function, act)
+    _deliver(cloud_event, function, act, lambda message: f"clock-ticked#{message.id}")
 
 
 def handle_dead_letter(cloud_event: Any, function: str, handler: Callable[[DeadLetter, Step], Events]) -> None:
     """Carries a dead letter to the handler, whatever it once was."""
 
-    def act(message: Message, cloud: Cloud) -> Events:
+    def act(message: Message, step: Step) -> Events:
         source = "CloudPubSubDeadLetterSource"
         letter = DeadLetter(
             subscription=message.attributes.get(f"{source}Subscription", "unknown"),
@@ -98,9 +97,9 @@ def handle_dead_letter(cloud_event: Any, function: str, handler: Callable[[DeadL
             attributes={name: value for name, value in message.attributes.items() if not name.startswith(source)},
             data=message.data,
         )
-        return handler(letter, _step(function, cloud, message, message.attributes.get("ce-id")))
+        return handler(letter, step)
 
-    _deliver(cloud_event, function, act)
+    _deliver(cloud_event, function, act, _event_id)
 
 
 def publish(cloud: Cloud, envelope: Envelope) -> None:
@@ -108,30 +107,39 @@ def publish(cloud: Cloud, envelope: Envelope) -> None:
     cloud.bus.publish(envelope.topic, envelope.data(), envelope.attributes())
 
 
-def _deliver(cloud_event: Any, function: str, act: Callable[[Message, Cloud], Events]) -> None:
+def _event_id(message: Message) -> str | None:
+    return message.attributes.get("ce-id")
+
+
+def _deliver(
+    cloud_event: Any, function: str, act: Callable[[Message, Step], Events], cause_of: Callable[[Message], str | None]
+) -> None:
     cloud, begun = open_cloud(), time.perf_counter()
-    log, outcome, lag = Log(function, cloud.environment.project), "failed", None
+    began, outcome, lag = cloud.now(), "failed", None
+    step, parent = _step(function, cloud, Message({}, b""), None), None
     try:
         try:
             message = received(cloud_event.get_attributes(), cloud_event.get_data())
-            log, lag = log.about(message.attributes), _lag_seconds(message.attributes, cloud.now())
-            follow, answered = list(act(message, cloud)), "done"
+            step, parent = _step(function, cloud, message, cause_of(message)), message.attributes.get("ce-traceparent")
+            lag = _lag_seconds(message.attributes, began)
+            follow, answered = list(act(message, step)), "done"
         except BadInput as bad:
-            follow, answered = [_refusal(bad, log, cloud)], "refused"
+            follow, answered = [_refusal(bad, step)], "refused"
         for envelope in follow:
             publish(cloud, envelope)
-            log.say("INFO", f"published {envelope.payload.type_name()}", published=envelope.id)
+            step.log.say("INFO", f"published {envelope.payload.type_name()}", published=envelope.id)
         outcome = answered
     except (NotYet, Transient) as later:
         outcome = "later"
-        log.say("INFO", str(later))
+        step.log.say("INFO", str(later))
         raise
     except Exception as bug:
-        log.say("ERROR", f"bug {_note_bug(bug, log, cloud)}")
+        step.log.say("ERROR", f"bug {_note_bug(bug, step)}")
         raise
     finally:
         seconds = round(time.perf_counter() - begun, 4)
-        log.say("INFO", "handled", outcome=outcome, seconds=seconds, lag_seconds=lag)
+        step.log.say("INFO", "handled", outcome=outcome, seconds=seconds, lag_seconds=lag)
+        _export(step, parent, began, outcome)
 
 
 def _lag_seconds(attributes: Mapping[str, str], now: datetime) -> float | None:
@@ -140,45 +148,47 @@ def _lag_seconds(attributes: Mapping[str, str], now: datetime) -> float | None:
     return round((now - said).total_seconds(), 3) if said else None
 
 
-def _step(function: str, cloud: Cloud, message: Message, cause: str | None, traceparent: str | None = None) -> Step:
-    ledger = _ledger(function, cloud, cause, traceparent, time_of(message.attributes))
-    log = Log(function, cloud.environment.project).about(message.attributes)
-    return Step(function, cloud, ledger, replace(log, event=cause, traceparent=ledger.author.traceparent), cause)
+def _step(function: str, cloud: Cloud, message: Message, cause: str | None) -> Step:
+    before = message.attributes.get("ce-traceparent")
+    trace = continued(before, function, cause) if cause else before
+    origin = Origin(cause, time_of(message.attributes), cloud.now()) if cause else None
+    ledger = Ledger(cloud.state, Author(function, cause, trace, cloud.now, cloud.token, origin))
+    log = replace(Log(function, cloud.environment.project).about(message.attributes, trace), event=cause)
+    return Step(function, cloud, ledger, log, cause)
 
 
-def _ledger(
-    function: str, cloud: Cloud, cause: str | None, traceparent: str | None, said: datetime | None = None
-) -> Ledger:
-    trace = continued(traceparent, function, cause) if cause else traceparent
-    origin = Origin(cause, said, cloud.now()) if cause else None
-    return Ledger(cloud.state, Author(function, cause, trace, cloud.now, cloud.token, origin))
+def _export(step: Step, parent: str | None, began: datetime, outcome: str) -> None:
+    log = step.log
+    if log.traceparent is not None:
+        known = {"serin.event": log.event, "serin.model": log.model, "serin.run": log.run}
+        attributes = {name: value for name, value in known.items() if value is not None}
+        now = step.cloud.now()
+        step.cloud.spans.export(Span(step.function, log.traceparent, parent, began, now, outcome, attributes))
 
 
-def _refusal(bad: BadInput, log: Log, cloud: Cloud) -> Envelope:
+def _refusal(bad: BadInput, step: Step) -> Envelope:
     """The notice about bad input, kept in the ledger under what it is about."""
-    about = hashlib.sha256(f"{log.function}\0{log.event}\0{bad}".encode()).hexdigest()[:20]
+    about = hashlib.sha256(f"{step.function}\0{step.cause}\0{bad}".encode()).hexdigest()[:20]
     notice = Notification(
         model=_NOBODY,
         severity="warning",
-        title=f"{log.function} refused an event: {bad.what}"[:200],
+        title=f"{step.function} refused an event: {bad.what}"[:200],
         why=bad.reasons,
         next="mend what is named and send it again",
     )
-    data = {"event": log.event, "what": bad.what, "reasons": list(bad.reasons)}
-    ledger = _ledger(log.function, cloud, log.event, log.traceparent)
-    return ledger.once(f"refused/{log.function}/{about}", lambda: Outcome(data, (notice,))).events[0]
+    data = {"event": step.cause, "what": bad.what, "reasons": list(bad.reasons)}
+    return step.ledger.once(f"refused/{step.function}/{about}", lambda: Outcome(data, (notice,))).events[0]
 
 
-def _note_bug(bug: Exception, log: Log, cloud: Cloud) -> str:
+def _note_bug(bug: Exception, step: Step) -> str:
     """Keeps where a bug happened (never what it said: that may quote data) and answers the traceback's id."""
     frames = [f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in traceback.extract_tb(bug.__traceback__)]
     trace = hashlib.sha256("\n".join([type(bug).__name__, *frames]).encode()).hexdigest()[:12]
-    about = hashlib.sha256((log.event or "").encode()).hexdigest()[:20]
+    about = hashlib.sha256((step.cause or "").encode()).hexdigest()[:20]
     kept = [frame.rsplit("/", 1)[-1] for frame in frames]
-    data = {"event": log.event, "exception": type(bug).__name__, "frames": kept}
+    data = {"event": step.cause, "exception": type(bug).__name__, "frames": kept}
     try:
-        ledger = _ledger(log.function, cloud, log.event, log.traceparent)
-        ledger.once(f"bugs/{log.function}/{about}/{trace}", lambda: Outcome(data))
+        step.ledger.once(f"bugs/{step.function}/{about}/{trace}", lambda: Outcome(data))
     except Exception as unwritten:  # the delivery fails with the bug itself; that this was not noted is said beside it
-        log.say("ERROR", f"bug {trace} was not noted: {type(unwritten).__name__}")
+        step.log.say("ERROR", f"bug {trace} was not noted: {type(unwritten).__name__}")
     return trace

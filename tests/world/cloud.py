@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from shared.door import Door
 from shared.envelope import Envelope, Message, decode
 from shared.environment import Environment, read_environment
+from shared.spans import Span
 from tests.world.storage import MemoryStore
 from tests.world.vertex import MemoryVertex
 
@@ -69,6 +70,16 @@ class MemoryBus:
         return str(len(self.history))
 
 
+@dataclass
+class MemorySpans:
+    """Implements shared.spans.Spans: what was exported, in order."""
+
+    exported: list[Span] = field(default_factory=list)
+
+    def export(self, span: Span) -> None:
+        self.exported.append(span)
+
+
 class MemoryCloud:
     """Implements shared.environment.Cloud."""
 
@@ -81,6 +92,7 @@ class MemoryCloud:
         self.artefacts = MemoryStore("artefacts", self.now, self.door)
         self.bus = MemoryBus(self.door)
         self.vertex = MemoryVertex(self.now, self.door)
+        self.spans = MemorySpans()
         self._tokens = 0
         self.refused: list[tuple[str, Message, str]] = []
 

@@ -16,6 +16,7 @@ from shared.events import EvidenceReported, ModelPromoted, Notification, Rollbac
 from shared.events import TrafficShifted as Shifted
 from shared.evidence import Counts
 from shared.ledger import Author, Ledger
+from shared.logs import Log
 from shared.remembering import RememberingStore
 from shared.settings import parse
 from shared.step import Step
@@ -75,7 +76,8 @@ def test_a_decision_takes_less_than_5_ms_of_a_core_with_its_records(warm: Canary
     for second in range(60):
         warm.second(second, labelled=0, wrong=0)
     opened = ledger(warm.cloud).require(f"{ROLLOUT}/opened")
-    step = Step("monitor_canary", warm.cloud, Ledger(warm.cloud.state, Author("t", None, None, warm.cloud.now, str)))
+    author = Author("t", None, None, warm.cloud.now, str)
+    step = Step("monitor_canary", warm.cloud, Ledger(warm.cloud.state, author), Log("monitor_canary", "p"))
     times = []
     for _ in range(10):
         warm.cloud.pass_time(1)
