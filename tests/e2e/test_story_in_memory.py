@@ -73,7 +73,7 @@ def unreadable_file(theatre: Theatre) -> None:
     }
     assert "rejected" in notice.title
     new = sorted(set(theatre.cloud.state.keys()) - set(records))
-    assert [key.split("/")[0] for key in new] == ["uploads"]
+    assert [key.split("/")[0] for key in new] == ["notices", "uploads"]
 
 
 def shuffled_labels(theatre: Theatre) -> None:
