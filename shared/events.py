@@ -219,6 +219,16 @@ class RolledBack(RunEvent):
     numbers: Mapping[str, Any] = Field(default_factory=dict)
 
 
+class DriftDetected(RunEvent):
+    """The model in production is asked other things than it was trained on, or is right less often."""
+
+    topic: ClassVar[str] = "drift-detected"
+    columns: tuple[str, ...]
+    accuracy: bool
+    reasons: tuple[str, ...]
+    numbers: Mapping[str, Any] = Field(default_factory=dict)
+
+
 class RetirementDue(RunEvent):
     """A deployment or a version is no longer needed, or older `versions` of the model named may no longer be."""
 
@@ -261,6 +271,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     ModelPromoted,
     RollbackRequested,
     RolledBack,
+    DriftDetected,
     RetirementDue,
     Notification,
 )

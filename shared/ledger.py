@@ -208,5 +208,9 @@ def rollout_key(model: ModelName, rollout: int, name: str) -> str:
     return f"{rollouts_prefix(model)}{rollout:06d}/{name}"
 
 
+def drift_key(model: ModelName, run: RunId, name: str) -> str:
+    return f"drift/{model}/runs/{run}/{name}"
+
+
 def notice_key(event: str, name: str) -> str:
     return f"notices/{hashlib.sha256(event.encode()).hexdigest()[:20]}/{name}"

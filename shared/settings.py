@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from shared.drift_rules import DriftRules
 from shared.errors import BadInput, NotYet
 from shared.evidence_rules import EvidenceRules
 from shared.ids import MODEL_NAME, ModelName
@@ -146,6 +147,7 @@ class Settings(_Section):
     serving: ServingSettings = ServingSettings()
     rollout: RolloutSettings = RolloutSettings()
     evidence: EvidenceRules = EvidenceRules()
+    drift: DriftRules = DriftRules()
 
 
 def parse(text: bytes) -> Settings:

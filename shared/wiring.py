@@ -9,6 +9,7 @@ from shared.events import (
     ApprovalRequested,
     DeploymentApproved,
     DeploymentRejected,
+    DriftDetected,
     EvaluationCompleted,
     Event,
     EvidenceReported,
@@ -68,6 +69,7 @@ SUBSCRIPTIONS: tuple[Subscription, ...] = (
     Subscription("shift_traffic", TrafficRequested.topic),
     Subscription("monitor_canary", TrafficShifted.topic),
     Subscription("monitor_canary", EvidenceReported.topic),
+    Subscription("detect_drift", EvidenceReported.topic),
     Subscription("record_outcomes", OutcomesObserved.topic),
     Subscription("roll_back", RollbackRequested.topic),
     Subscription("retire_model", RetirementDue.topic),
@@ -83,6 +85,7 @@ PUBLISHES: Mapping[str, tuple[type[Event], ...]] = {
     "check_rows": (TrainingRequested,),
     "decide_deployment": (ApprovalRequested, DeploymentApproved, DeploymentRejected),
     "deploy_canary": (TrafficRequested,),
+    "detect_drift": (DriftDetected, TrainingRequested),
     "monitor_canary": (ModelPromoted, RetirementDue, RollbackRequested, RolledBack, TrafficRequested),
     "reconcile": CATALOGUE,
     "record_approval": (DeploymentApproved, DeploymentRejected),
@@ -92,8 +95,10 @@ PUBLISHES: Mapping[str, tuple[type[Event], ...]] = {
     "smoke_test": (RetirementDue, SmokeFailed, SmokePassed),
     "stage_model": (ModelStaged, RetirementDue),
 }
-READS_DATA = frozenset({"check_rows", "check_settings", "launch_training", "reconcile", "record_outcomes"})
-READS_ARTEFACTS = frozenset({"reconcile", "smoke_test", "stage_model"})
+READS_DATA = frozenset(
+    {"check_rows", "check_settings", "detect_drift", "launch_training", "reconcile", "record_outcomes"}
+)
+READS_ARTEFACTS = frozenset({"detect_drift", "reconcile", "smoke_test", "stage_model"})
 USES_VERTEX = frozenset(
     {
         "deploy_canary",
