@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PACKAGES := shared local cli deploy serving_image training_image
 FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 
-.PHONY: demo test check bench kills faults deploy-check docs requirements
+.PHONY: demo test check bench kills faults fuzz emulator deploy-check docs requirements
 
 demo: $(READY)
 	$(BIN)/serin demo --home build/demo
@@ -34,6 +34,14 @@ kills: $(READY)
 # Every order of two deliveries of every function's message, with two of them dying or refused: hours.
 faults: $(READY)
 	SERIN_FAULTS=long $(BIN)/pytest -q -n 2 --timeout 36000 tests/faults
+
+# The local cloud's fuzzers for as long as a coffee takes.
+fuzz: $(READY)
+	SERIN_FUZZ_EXAMPLES=3000 $(BIN)/pytest -q -n 2 --timeout 3600 tests/local -k "internal_error"
+
+# The tests of Pub/Sub on Google's emulator, the slow ones too.
+emulator: $(READY)
+	SERIN_EMULATOR=long $(BIN)/pytest -q -n 2 tests/local/pubsub -k googles
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Serin needs Python 3.11 or newer: make PYTHON=python3.11 …")'

@@ -1,4 +1,4 @@
-"""`python -m local.pubsub --port N --data DIR`."""
+"""`python -m local.pubsub --port N [--data DIR]`."""
 
 import argparse
 import asyncio
@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
+from local.folder import data_folder
 from local.pubsub.lean import import_types_only
 
 
@@ -15,11 +16,12 @@ def main() -> None:
     """Runs until SIGTERM or Ctrl-C; says its port once it is ready."""
     parser = argparse.ArgumentParser(prog="python -m local.pubsub", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="the folder that keeps everything; none: all ends with the process")
     arguments = parser.parse_args()
     import_types_only()
     try:
-        asyncio.run(_serve(arguments.data, arguments.port))
+        with data_folder(arguments.data) as folder:
+            asyncio.run(_serve(folder, arguments.port))
     except (OSError, sqlite3.Error) as error:  # the port or the data folder is taken
         sys.exit(f"pubsub: {error}")
 

@@ -16,13 +16,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from google.protobuf import json_format
 
 from local.errors import CloudError, Status, unimplemented
+from local.loopback import is_loopback
 from local.pubsub.broker import Broker
 from local.pubsub.documents import read_body, read_json, read_query
 from local.pubsub.limits import invalid
 from local.pubsub.oidc import Signer
 from local.pubsub.service import METHODS, call
 
-_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 _TOPIC, _SUBSCRIPTION = "projects/*/topics/*", "projects/*/subscriptions/*"
 # Verb and shape of the path: the method, and the field that the name in the path is.
 _ROUTES: Mapping[tuple[str, str], tuple[str, str]] = {
@@ -79,7 +79,7 @@ class Rest:
             return error.http_code, _json(error.rest_error())
 
     async def _answer(self, request: Request) -> dict[str, Any]:
-        if not _LOOPBACK.fullmatch(request.host):
+        if not is_loopback(request.host):
             raise CloudError(Status.PERMISSION_DENIED, "The local cloud answers on this machine's loopback only.")
         path, query = _split(request.target)
         if (request.verb, path) == ("GET", "/oauth2/v1/certs"):

@@ -5,11 +5,9 @@
 
 import argparse
 import base64
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from local.folder import data_folder
 from local.scheduler.jobs import created, timestamp
 from local.scheduler.server import MINUTE_SECONDS, running
 from local.scheduler.store import Store
@@ -22,27 +20,18 @@ def main() -> None:
     """Runs until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m local.scheduler", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--data", type=Path, help="the folder that keeps the jobs; none: they end with the process")
+    parser.add_argument("--data", type=Path, help="the folder that keeps everything; none: all ends with the process")
     parser.add_argument("--pubsub", required=True, metavar="HOST:PORT")
     parser.add_argument("--topic", metavar="projects/P/topics/T", help="where a tick goes every minute")
     parser.add_argument("--seconds", type=float, default=MINUTE_SECONDS, help="how long cron's minute is")
     given = parser.parse_args()
     ended = ending()
-    with _folder(given.data) as folder:
+    with data_folder(given.data) as folder:
         if given.topic:
             _keep_clock(Store(folder), given.topic)
         with running(folder, given.pubsub, given.port, given.seconds) as server:
             say_ready("scheduler", server.port)
             ended.wait()
-
-
-@contextmanager
-def _folder(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory() as made:
-        yield Path(made)
 
 
 def _keep_clock(store: Store, topic: str) -> None:

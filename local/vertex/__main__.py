@@ -1,10 +1,11 @@
-"""`python -m local.vertex --port N --data DIR --images FILE --storage URL`, on its own or as the supervisor runs it."""
+"""`python -m local.vertex --port N [--data DIR] [--images FILE] [--storage URL]`, alone or within the local cloud."""
 
 import argparse
 import json
 import sys
 from pathlib import Path
 
+from local.folder import data_folder
 from local.service import ending, say_ready
 from local.vertex.containers import Image
 from local.vertex.server import running
@@ -15,9 +16,9 @@ def main() -> None:
     """Runs until SIGTERM or Ctrl-C; says its port once it is ready."""
     parser = argparse.ArgumentParser(prog="python -m local.vertex", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--storage", required=True)
+    parser.add_argument("--data", type=Path, help="the folder that keeps everything; none: all ends with the process")
+    parser.add_argument("--images", type=Path, help="what stands for each image on this machine, as JSON")
+    parser.add_argument("--storage", default="http://127.0.0.1:9000", metavar="URL", help="where artefacts are")
     parser.add_argument("--pubsub", default="")
     parser.add_argument("--project", default="serin-local")
     parser.add_argument(
@@ -29,9 +30,13 @@ def main() -> None:
         switches = switches_of(given.switch, REALISTIC if given.realistic_durations else Durations())
     except ValueError as error:
         sys.exit(f"local.vertex: {error}")
-    images = {name: Image.from_json(image) for name, image in json.loads(given.images.read_text()).items()}
+    documents = json.loads(given.images.read_text()) if given.images else {}
+    images = {name: Image.from_json(image) for name, image in documents.items()}
     ended = ending()
-    with running(given.data, images, given.storage, given.pubsub, given.project, given.port, switches) as server:
+    with (
+        data_folder(given.data) as folder,
+        running(folder, images, given.storage, given.pubsub, given.project, given.port, switches) as server,
+    ):
         say_ready("vertex", server.port)
         ended.wait()
 

@@ -1,4 +1,4 @@
-"""The wiring stands after one go and is the same after two, as Google's clients read it, on our services and Google's."""
+"""Wired once or twice, everything stands as Google's clients read it, on our services and on Google's."""
 
 from pathlib import Path
 
