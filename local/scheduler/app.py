@@ -31,7 +31,7 @@ class App:
         self._calls = Calls(
             "Cloud Scheduler",
             [
-                Call("jobs.create", "POST", every, lambda m, body, _: self.create(m[1], body)),
+                Call("jobs.create", "POST", every, lambda m, body, _: self._create(m[1], body)),
                 Call("jobs.list", "GET", every, lambda m, _, query: self._list(m[1], query)),
                 Call("jobs.get", "GET", _JOB, lambda m, _, __: self._shown(store.get(m[1]))),
                 Call("jobs.patch", "PATCH", _JOB, lambda m, body, query: self._patch(m[1], body, query)),
@@ -46,7 +46,7 @@ class App:
     async def answer(self, request: Request) -> Response:
         return json_response(self._calls.answer(request, await body_of(request)))
 
-    def create(self, parent: str, wanted: Document) -> Document:
+    def _create(self, parent: str, wanted: Document) -> Document:
         name = jobs.named(parent, wanted, self._store.number())
         made = jobs.created(wanted, name, self._time())
         if self._store.find(name) is not None:

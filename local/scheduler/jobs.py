@@ -24,17 +24,18 @@ _SEARCHED_DAYS = 5 * 366  # a 29th of February comes within five years, or nearl
 
 def created(wanted: Document, name: str, now: str) -> Document:
     """A new job; INVALID_ARGUMENT for what Google refuses, UNIMPLEMENTED for targets that are not topics."""
-    return _checked({"name": name, "state": "ENABLED", **_given(wanted, _GIVEN), "userUpdateTime": now})
+    given = {field: wanted[field] for field in _GIVEN if wanted.get(field) is not None}
+    return _checked({"name": name, "state": "ENABLED", **given, "userUpdateTime": now})
 
 
 def changed(job: Document, wanted: Document, paths: Collection[str], now: str) -> Document:
     """The job with the masked fields (all, without a mask) as wanted."""
-    unknown = sorted({path.split(".")[0] for path in paths} - set(_GIVEN))
-    if unknown:
-        raise CloudError(Status.INVALID_ARGUMENT, f"The update mask names what cannot be changed: {unknown[0][:100]}")
-    named = [field for field in _GIVEN if not paths or any(path.split(".")[0] == field for path in paths)]
-    kept = {key: value for key, value in job.items() if key not in named}
-    return _checked({**kept, **_given(wanted, named), "userUpdateTime": now})
+    for path in paths:
+        if path.split(".")[0] not in _GIVEN or path.count(".") > 1:
+            raise CloudError(Status.INVALID_ARGUMENT, f"The update mask names what cannot be changed: {path[:100]}")
+    for path in paths or _GIVEN:
+        job = _masked(job, wanted, path)
+    return _checked({**job, "userUpdateTime": now})
 
 
 def named(parent: str, wanted: Document, number: int) -> str:
@@ -87,8 +88,12 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _given(wanted: Document, names: Collection[str]) -> Document:
-    return {name: wanted[name] for name in names if wanted.get(name) is not None}
+def _masked(standing: Document, wanted: Document, path: str) -> Document:
+    """What stands, with one field, or a field of a field, as wanted; not wanted at all, it goes."""
+    first, _, rest = path.partition(".")
+    value = _masked(fields.part(standing, first), fields.part(wanted, first), rest) if rest else wanted.get(first)
+    kept = {key: each for key, each in standing.items() if key != first}
+    return kept if value is None else {**kept, first: value}
 
 
 def _checked(job: Document) -> Document:

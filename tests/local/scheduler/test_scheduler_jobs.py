@@ -8,11 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from local.pubsub import server as pubsub
 from local.scheduler import running
 from local.scheduler.jobs import created, retry_pauses, shown
 from local.scheduler.minutes import Minutes
+from tests.local.fuzzing import EXAMPLES, JSON, TOKENS, check_answer
 from tests.local.pubsub.clients import SUBSCRIPTION, TOPIC, Clients
 from tests.local.scheduler.conftest import PARENT, WAIT_SECONDS, Listener
 
@@ -108,6 +111,9 @@ def test_a_change_is_of_what_its_mask_names(schedule: httpx.Client, job: Job) ->
     wanted = {"schedule": "0 0 1 1 *", "description": "new"}
     changed = ok(schedule.patch(f"{PARENT}/tick", params={"updateMask": "description"}, json=wanted))
     assert (changed["schedule"], changed["description"]) == (NEVER, "new")
+    wanted = {"pubsubTarget": {"topicName": "projects/p/topics/ignored", "data": "eQ=="}}
+    changed = ok(schedule.patch(f"{PARENT}/tick", params={"updateMask": "pubsub_target.data"}, json=wanted))
+    assert changed["pubsubTarget"] == {"topicName": "projects/p/topics/t", "data": "eQ=="}
     refused = schedule.patch(f"{PARENT}/tick", params={"updateMask": "state"}, json=wanted)
     assert (refused.status_code, refused.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
 
@@ -187,3 +193,26 @@ def test_what_a_job_says_arrives_at_googles_subscriber(tmp_path: Path, job: Job)
             heard = clients.pull(SUBSCRIPTION).message
         clients.close()
     assert (heard.data, dict(heard.attributes)) == (b"x", {"colour": "red"})
+
+
+_FIELDS = """name schedule timeZone pubsubTarget topicName data attributes retryConfig retryCount maxDoublings
+description minBackoffDuration state attemptDeadline"""
+FIELDS = st.sampled_from(_FIELDS.split())
+BODIES = st.dictionaries(FIELDS, JSON | st.dictionaries(FIELDS, JSON, max_size=3), max_size=3)
+MASKS = st.lists(FIELDS | TOKENS, max_size=3).map(".".join)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    method=st.sampled_from(["GET", "POST", "PATCH", "DELETE"]),
+    path=st.sampled_from(["", "/tick", "/other", "/tick:run", "/tick:pause", "/tick:resume"]),
+    changes=BODIES,
+    mask=MASKS,
+)
+def test_no_request_finds_an_internal_error_and_a_right_one_is_still_answered(
+    schedule: httpx.Client, job: Job, method: str, path: str, changes: dict[str, Any], mask: str
+) -> None:
+    schedule.post(PARENT, json=job(schedule=NEVER))
+    check_answer(schedule.request(method, f"{PARENT}{path}", json={**job(), **changes}, params={"updateMask": mask}))
+    schedule.delete(f"{PARENT}/right")
+    assert ok(schedule.post(PARENT, json=job("right", schedule=NEVER)))["schedule"] == NEVER
