@@ -51,8 +51,8 @@ class RememberingStore:
     def folders(self, prefix: str) -> list[str]:
         return self._store.folders(prefix)
 
-    def stream(self, key: str, generation: int) -> Iterator[bytes]:
-        return self._store.stream(key, generation)
+    def stream(self, key: str, generation: int, start: int = 0) -> Iterator[bytes]:
+        return self._store.stream(key, generation, start)
 
     def part(self, key: str, generation: int, start: int, length: int) -> bytes:
         return self._store.part(key, generation, start, length)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from shared.door import Door
 from shared.errors import Conflict, Refused
@@ -11,7 +12,8 @@ from shared.errors import Conflict, Refused
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
 
-_CHUNK_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 2 * 1024 * 1024  # beyond it, reading costs no less
+_OPEN_SECONDS, _SILENT_SECONDS = 10.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Store(Protocol):
     def folders(self, prefix: str) -> list[str]:
         """The names that directly follow the prefix up to the next slash, sorted."""
 
-    def stream(self, key: str, generation: int) -> Iterator[bytes]:
-        """The bytes of exactly this generation in chunks of at most 8 MiB; Refused if it is gone."""
+    def stream(self, key: str, generation: int, start: int = 0) -> Iterator[bytes]:
+        """The stored bytes of exactly this generation, from `start` on, in chunks of 2 MiB; Refused if it is gone."""
 
     def part(self, key: str, generation: int, start: int, length: int) -> bytes:
         """Bytes of exactly this generation as they are stored, from `start` on; Refused if it is gone."""
@@ -112,11 +114,11 @@ class CloudStore:
 
         return self._door("storage.list", listed)
 
-    def stream(self, key: str, generation: int) -> Iterator[bytes]:
-        blob = self._bucket.blob(key, generation=generation)
-        reader = self._door("storage.open", lambda: blob.open("rb", chunk_size=_CHUNK_BYTES))
-        while chunk := self._door("storage.read", lambda: reader.read(_CHUNK_BYTES)):
-            yield chunk
+    def stream(self, key: str, generation: int, start: int = 0) -> Iterator[bytes]:
+        response = self._door("storage.open", lambda: self._media(key, generation, start))
+        with response:
+            while chunk := self._door("storage.read", lambda: _chunk(response)):
+                yield chunk
 
     def part(self, key: str, generation: int, start: int, length: int) -> bytes:
         blob = self._bucket.blob(key, generation=generation)
@@ -128,6 +130,32 @@ class CloudStore:
                 )
             ),
         )
+
+    def _media(self, key: str, generation: int, start: int) -> Any:
+        """One answer with all bytes from `start` on. The client's own downloads take five times as much of a CPU."""
+        from google.api_core import exceptions
+
+        place = f"{self._client.api_endpoint}/download/storage/v1/b/{quote(self.bucket)}/o/{quote(key, safe='')}"
+        response = self._client._http.get(
+            f"{place}?generation={generation}&alt=media",
+            headers={"Range": f"bytes={start}-", "Accept-Encoding": "gzip"},  # as it is stored, packed or not
+            stream=True,
+            timeout=(_OPEN_SECONDS, _SILENT_SECONDS),
+        )
+        if response.status_code not in (200, 206):
+            translate: Any = exceptions.from_http_response
+            raise translate(response)
+        return response
+
+
+def _chunk(response: Any) -> bytes:
+    """The next bytes; an answer that breaks off is told as the connection's failure."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        return bytes(response.raw.read(_CHUNK_BYTES, decode_content=False))
+    except HTTPError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _entry(blob: "object") -> Entry:

@@ -8,6 +8,7 @@ chunks ─► buffer ─► scanned ─┬ ordinary ─► proven good ─► co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from row_account import Account
@@ -19,35 +20,34 @@ from shared.tables.forms import BOM, Dialect
 if TYPE_CHECKING:
     from csv_proof import Proof
 
-_PROVE_FROM_BYTES = 1 << 20  # a smaller file is looked at sooner than the libraries are loaded that prove
+_PIECE_BYTES = 1 << 20  # a shorter file is looked at sooner than the libraries are loaded that prove
 _SLICE_BYTES = 1 << 18  # what is looked at because of a single bad row
+_Part = tuple[bytes, int, int]
+"""Complete records: their text, how many they are, and the bytes that the longest has at most."""
 
 
 class CsvIntake:
     """Reads one CSV file into an account."""
 
-    def __init__(self, account: Account, dialect: Dialect, prove_from_bytes: int = _PROVE_FROM_BYTES) -> None:
+    def __init__(self, account: Account, dialect: Dialect, piece_bytes: int = _PIECE_BYTES) -> None:
         self._account = account
         self._dialect = dialect
-        self._prove_from_bytes = prove_from_bytes
+        self._piece_bytes = piece_bytes
         self._header: list[str] | None = None
-        self._proof: tuple[object, Proof] | None = None
+        self._known: tuple[object, Proof] | None = None
+        self._under_way: tuple[_Part, Future[frozenset[int] | None]] | None = None
 
     def read(self, chunks: Iterable[bytes]) -> None:
         """Reads to the end, or until the account gives up; raises Unreadable where no record can be told any more."""
-        buffer, begun = b"", False
-        for chunk in chunks:
-            buffer += chunk
-            if not begun and len(buffer) < len(BOM):
-                continue
-            if not begun:
-                buffer, begun = buffer.removeprefix(BOM), True
-            buffer = buffer[self._take(buffer, final=False) :]
-            if not self._account.readable():
-                return
-            if len(buffer) > MAX_RECORD_BYTES:
-                raise Unreadable("record-too-long", f"holds a record of more than {MAX_RECORD_BYTES} bytes")
-        self._take(buffer if begun else buffer.removeprefix(BOM), final=True)
+        with ThreadPoolExecutor(1) as self._worker:
+            rest = b""
+            for buffer, final in _gathered(chunks, self._piece_bytes):
+                text = rest + buffer
+                rest = text[self._take(text, final) :]
+                if not self._account.readable():
+                    return
+                if len(rest) > MAX_RECORD_BYTES:
+                    raise Unreadable("record-too-long", f"holds a record of more than {MAX_RECORD_BYTES} bytes")
 
     def _take(self, buffer: bytes, final: bool) -> int:
         """Takes the complete records from the beginning of the buffer; answers how many bytes they were."""
@@ -55,7 +55,7 @@ class CsvIntake:
         if self._header is None or not self._account.readable():
             return taken
         proven = 0
-        if len(buffer) - taken >= self._prove_from_bytes and not self._account.looks_at_every_row:
+        if len(buffer) - taken >= self._piece_bytes and not self._account.looks_at_every_row:
             proven = self._prove(buffer[taken:])
         if final or not proven:
             return taken + proven + self._look(buffer[taken + proven :], final)
@@ -70,49 +70,49 @@ class CsvIntake:
         return piece.consumed
 
     def _prove(self, text: bytes) -> int:
-        """Counts the good stretch at the beginning of the text; answers its bytes, 0 if nothing can be proven of it."""
+        """Has the complete records proven while the next are fetched; answers their bytes, 0 if none can be."""
         from csv_scan import scan
 
-        assert self._header is not None
-        found = scan(text, self._dialect, len(self._header))
+        found = scan(text, self._dialect, len(self._header or ()))
         if found is None:
             return 0
-        self._weigh(text[: found.end], found.records, found.longest)
+        self._settle()
+        part = text[: found.end], found.records, found.longest
+        self._under_way = part, self._worker.submit(self._proof().holds, *part)
         return found.end
 
-    def _weigh(self, text: bytes, records: int, longest: int) -> None:
-        """Counts records that are complete and of the right width; looks only at slices that hold something bad."""
-        if self._is_proven(text, records, longest):
+    def _settle(self) -> None:
+        """Counts what was under way, if it was proven; else looks at those slices of it that cannot be."""
+        if self._under_way is None:
             return
-        for part in _sliced(text, self._dialect, len(self._header or ())) if len(text) > _SLICE_BYTES else ():
-            if not self._is_proven(*part):
-                self._look(part[0], final=True)
-        if len(text) <= _SLICE_BYTES:
-            self._look(text, final=True)
+        part, proven = self._under_way
+        self._under_way = None
+        if self._count(part, proven.result()):
+            return
+        for slice_ in _sliced(part[0], self._dialect, len(self._header or ())):
+            if not self._count(slice_, self._proof().holds(*slice_)):
+                self._read_exactly(slice_[0], final=True)
 
-    def _is_proven(self, text: bytes, records: int, longest: int) -> bool:
-        from csv_proof import provable
+    def _count(self, part: _Part, numbers: frozenset[int] | None) -> bool:
+        if numbers is not None:
+            header = self._header or []
+            self._account.proven(part[1], (header[place] for place in numbers))
+        return numbers is not None
 
-        if not provable(text, longest):
-            return False
-        proof = self._current_proof()
-        numbers = proof.holds(text, records)
-        if numbers is None:
-            return False
-        header = self._header or []
-        self._account.proven(records, (header[place] for place in numbers))
-        return True
-
-    def _current_proof(self) -> Proof:
+    def _proof(self) -> Proof:
         """The proof of the rules as they are now: a first upload's columns may turn out to be texts."""
         from csv_proof import Proof
 
         rules = [self._account.rule(name) for name in self._header or ()]
-        if self._proof is None or self._proof[0] != rules:
-            self._proof = rules, Proof(rules, self._dialect)
-        return self._proof[1]
+        if self._known is None or self._known[0] != rules:
+            self._known = rules, Proof(rules, self._dialect)
+        return self._known[1]
 
     def _look(self, text: bytes, final: bool) -> int:
+        self._settle()
+        return self._read_exactly(text, final)
+
+    def _read_exactly(self, text: bytes, final: bool) -> int:
         piece = Piece(text, self._dialect, final)
         for batch in batches(self._header or [], piece.records()):
             self._account.look(batch)
@@ -121,7 +121,18 @@ class CsvIntake:
         return piece.consumed
 
 
-def _sliced(text: bytes, dialect: Dialect, width: int) -> Iterator[tuple[bytes, int, int]]:
+def _gathered(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
+    """The text without its byte-order mark in buffers of at least this size, but for the last, which may be empty."""
+    buffer, begun = b"", False
+    for chunk in chunks:
+        buffer += chunk
+        if len(buffer) >= max(size, len(BOM)):
+            yield buffer if begun else buffer.removeprefix(BOM), False
+            buffer, begun = b"", True
+    yield buffer if begun else buffer.removeprefix(BOM), True
+
+
+def _sliced(text: bytes, dialect: Dialect, width: int) -> Iterator[_Part]:
     """The text in slices of complete records."""
     from csv_scan import scan
 

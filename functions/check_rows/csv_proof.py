@@ -14,13 +14,6 @@ from shared.tables.cells import MAX_CELL_CHARACTERS, is_number
 from shared.tables.forms import Dialect
 
 
-def provable(text: bytes, longest: int) -> bool:
-    """Whether the text is UTF-8 without NUL characters, and no record could hold a cell that is too long."""
-    if longest > MAX_CELL_CHARACTERS or b"\0" in text:
-        return False
-    return text.isascii() or _is_utf8(text)
-
-
 class Proof:
     """What has to be true of the cells of each column, for texts of one width and one state of the rules."""
 
@@ -34,8 +27,10 @@ class Proof:
         self._all_good = [pl.len().alias("rows"), pl.all_horizontal(pl.lit(True), *conditions).alias("good")]
         self._filled = [pl.col(_name(place)).count().alias(_name(place)) for place in self.numbers]
 
-    def holds(self, text: bytes, records: int) -> frozenset[int] | None:
+    def holds(self, text: bytes, records: int, longest: int) -> frozenset[int] | None:
         """The places of columns that were seen to hold numbers, if every cell of the records is good; else None."""
+        if longest > MAX_CELL_CHARACTERS or b"\0" in text or not (text.isascii() or _is_utf8(text)):
+            return None
         try:
             found = (
                 pl.scan_csv(

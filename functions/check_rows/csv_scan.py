@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.tables.forms import Dialect
 
-_BLOCK_BYTES = 1 << 18  # stays in a core's cache
+_BLOCK_BYTES = 1 << 16  # stays in a core's cache
 _SHIFTS = tuple(np.uint64(1 << power) for power in range(6))
 _ONE, _TOP = np.uint64(1), np.uint64(63)
 _Mask = NDArray[np.uint64]

@@ -33,7 +33,7 @@ def read(source: UploadSource, name: str, rules: Rules, dialect: Dialect) -> Rea
 
 
 def _read(source: UploadSource, name: str, account: Account, dialect: Dialect) -> None:
-    form = form_of(name, source.head(HEAD_BYTES))
+    form = form_of(name, source.head[:HEAD_BYTES])
     if form.kind == "parquet":
         from parquet_intake import read_parquet
 

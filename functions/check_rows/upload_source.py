@@ -7,14 +7,16 @@ import hashlib
 import io
 import threading
 from collections.abc import Iterator
+from functools import cached_property
 from queue import Queue
 
 from shared.errors import Transient
 from shared.store import Entry, Store
 from shared.tables.checksum import Crc32c
 
-CHUNK_BYTES = 8 << 20
+_HEAD_BYTES = 1 << 20  # an object that is no bigger is read at once
 _MANY_BYTES = 1 << 20  # what a reader that jumps about is given at once
+_RESUMPTIONS = 5  # of a download that breaks off, each after some progress or not
 
 
 class UploadSource:
@@ -37,9 +39,10 @@ class UploadSource:
             digest.update(chunk)
         return base64.b64encode(digest.digest()).decode()
 
-    def head(self, length: int) -> bytes:
-        """The first bytes."""
-        return self.part(0, min(length, self.size)) if self.size else b""
+    @cached_property
+    def head(self) -> bytes:
+        """The beginning: all of it, if it is short."""
+        return self.part(0, min(_HEAD_BYTES, self.size)) if self.size else b""
 
     def part(self, start: int, length: int) -> bytes:
         """Exactly these bytes; Refused if the generation is gone, Transient if the bucket gave others."""
@@ -49,21 +52,36 @@ class UploadSource:
         return found
 
     def chunks(self) -> Iterator[bytes]:
-        """All bytes in chunks of 8 MiB, the next fetched meanwhile; Transient at the end if the checksum differs."""
-        running = Crc32c()
-        for chunk in _ahead(self._parts()) if self.size > CHUNK_BYTES else self._parts():
-            running.update(chunk)
-            yield chunk
-        if self._entry.crc32c and running.text() != self._entry.crc32c:
-            raise Transient("storage.read", "the checksum differs")
+        """All bytes in order, fetched ahead of their use; Transient at the end if the checksum differs."""
+        return _ahead(self._verified()) if len(self.head) < self.size else self._verified()
 
     def file(self) -> io.BufferedReader:
         """The object as a file that is read where somebody looks."""
         return io.BufferedReader(_Ranges(self), _MANY_BYTES)
 
-    def _parts(self) -> Iterator[bytes]:
-        for start in range(0, self.size, CHUNK_BYTES):
-            yield self.part(start, min(CHUNK_BYTES, self.size - start))
+    def _verified(self) -> Iterator[bytes]:
+        running = Crc32c()
+        for chunk in self._resumed():
+            running.update(chunk)
+            yield chunk
+        if self._entry.crc32c and running.text() != self._entry.crc32c:
+            raise Transient("storage.read", "the checksum differs")
+
+    def _resumed(self) -> Iterator[bytes]:
+        """All bytes; a download that breaks off is taken up where it did."""
+        yield self.head
+        at, left = len(self.head), _RESUMPTIONS
+        while at < self.size:
+            try:
+                for chunk in self._store.stream(self._entry.key, self._entry.generation, at):
+                    yield chunk
+                    at += len(chunk)
+                if at < self.size:
+                    raise Transient("storage.read", "the answer ended early")
+            except Transient:
+                left -= 1
+                if left < 0:
+                    raise
 
 
 class _Ranges(io.RawIOBase):
@@ -94,7 +112,7 @@ class _Ranges(io.RawIOBase):
 
 def _ahead(parts: Iterator[bytes]) -> Iterator[bytes]:
     """The same parts, each fetched while the one before is worked on; the thread ends when nobody wants more."""
-    fetched: Queue[bytes | BaseException | None] = Queue(maxsize=1)
+    fetched: Queue[bytes | BaseException | None] = Queue(maxsize=2)
     unwanted = threading.Event()
 
     def fetch() -> None:

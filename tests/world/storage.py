@@ -59,12 +59,12 @@ class MemoryStore:
         below = (key[len(prefix) :] for key in self.keys() if key.startswith(prefix))
         return self._door("storage.list", lambda: sorted({rest.split("/")[0] for rest in below if "/" in rest}))
 
-    def stream(self, key: str, generation: int) -> Iterator[bytes]:
+    def stream(self, key: str, generation: int, start: int = 0) -> Iterator[bytes]:
         kept = self._door("storage.open", lambda: self._find(key, generation))
         if kept is None:
             raise Refused("storage.open", "status 404: no such generation")
-        for start in range(0, len(kept.body), 1 << 16):
-            yield kept.body[start : start + (1 << 16)]
+        for at in range(start, len(kept.body), 1 << 16):
+            yield kept.body[at : at + (1 << 16)]
 
     def part(self, key: str, generation: int, start: int, length: int) -> bytes:
         kept = self._door("storage.read", lambda: self._find(key, generation))
