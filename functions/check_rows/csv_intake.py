@@ -40,26 +40,36 @@ class CsvIntake:
     def read(self, chunks: Iterable[bytes]) -> None:
         """Reads to the end, or until the account gives up; raises Unreadable where no record can be told any more."""
         with ThreadPoolExecutor(1) as self._worker:
-            rest = b""
+            rest, enough = b"", 0
             for buffer, final in _gathered(chunks, self._piece_bytes):
                 text = rest + buffer
-                rest = text[self._take(text, final) :]
+                taken = self._take(text, final) if final or len(text) >= enough else 0
+                rest, enough = text[taken:], 0 if taken else min(2 * len(text), MAX_RECORD_BYTES)
                 if not self._account.readable():
                     return
                 if len(rest) > MAX_RECORD_BYTES:
                     raise Unreadable("record-too-long", f"holds a record of more than {MAX_RECORD_BYTES} bytes")
 
-    def _take(self, buffer: bytes, final: bool) -> int:
-        """Takes the complete records from the beginning of the buffer; answers how many bytes they were."""
-        taken = self._open(buffer, final) if self._header is None else 0
-        if self._header is None or not self._account.readable():
+    def _take(self, text: bytes, final: bool) -> int:
+        """Takes the complete records from the beginning of the text; answers how many bytes they were."""
+        taken = self._open(text, final) if self._header is None else 0
+        if self._header is None:
             return taken
-        proven = 0
-        if len(buffer) - taken >= self._piece_bytes and not self._account.looks_at_every_row:
-            proven = self._prove(buffer[taken:])
-        if final or not proven:
-            return taken + proven + self._look(buffer[taken + proven :], final)
-        return taken + proven
+        while self._account.readable() and self._may_prove(len(text) - taken):
+            some = self._prove(text[taken:]) or self._narrow(text[taken : taken + _SLICE_BYTES])
+            taken += some
+            if not some:
+                break
+        if self._account.readable() and (final or not taken):
+            taken += self._look(text[taken:], final)
+        return taken
+
+    def _may_prove(self, size: int) -> bool:
+        return size >= self._piece_bytes and not self._account.looks_at_every_row
+
+    def _narrow(self, text: bytes) -> int:
+        """Takes a short beginning of what as a whole is out of the ordinary, so that little has to be looked at."""
+        return self._prove(text) or self._look(text, final=False)
 
     def _open(self, buffer: bytes, final: bool) -> int:
         """Takes the first record, which names the columns; answers how many bytes it was."""
