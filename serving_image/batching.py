@@ -74,7 +74,7 @@ class Batcher:
                 if alike:
                     self.batches += 1
                     self._run(alike, wants_probabilities)
-        finally:
+        finally:  # test_after_a_caller_whose_answer_cannot_be_given_others_are_still_answered
             self._scheduled = bool(self._jobs)
             if self._scheduled:
                 self._schedule(self._flush)

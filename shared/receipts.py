@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _MAC_BYTES = 16
+_BLOCK_BYTES = 64  # of SHA-256
 MAX_RECEIPT_CHARACTERS = 1024
 _LAST_SEQUENCE = 2**53  # no process lives to issue as many
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -52,7 +53,10 @@ class Issuer:
     """
 
     def __init__(self, key_id: str, key: bytes, life: Receipt, labels: Sequence[str]) -> None:
-        self._key = key
+        padded = (key if len(key) <= _BLOCK_BYTES else hashlib.sha256(key).digest()).ljust(_BLOCK_BYTES, b"\0")
+        # RFC 2104's two hashes, each with its padded key already taken in: a third of the time of a whole HMAC.
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
         fields = [key_id, life.model, life.run, life.deployed_model, life.reporter]
         self._head = json.dumps(fields, separators=(",", ":")).encode()[:-1] + b","
         self._tails = [b"," + json.dumps(label).encode() + b"]" for label in labels]
@@ -63,8 +67,10 @@ class Issuer:
     def issue(self, sequence: int, label: int) -> str:
         """The text of the receipt for the label at a place in the list of labels."""
         body = b"%b%d%b" % (self._head, sequence, self._tails[label])
-        mac = hmac.digest(self._key, body, "sha256")[:_MAC_BYTES]
-        return b2a_base64(mac + body, newline=False).translate(_URL_SAFE, b"=").decode()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(body)
+        outer.update(inner.digest())
+        return b2a_base64(outer.digest()[:_MAC_BYTES] + body, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def read(keys: Mapping[str, bytes], text: str) -> Receipt:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -76,10 +77,12 @@ LABELS = ("7", "eight", "ñ", 'a "quoted" one', "")
 
 
 @pytest.mark.parametrize("sequence", [0, 9, 10**15])
-def test_an_issuer_issues_the_same_texts_as_are_issued_one_by_one(sequence: int) -> None:
-    issuer = Issuer("1", KEY, RECEIPT, LABELS)
+@pytest.mark.parametrize("key_bytes", [1, 32, 64, 65, 200])
+def test_an_issuer_issues_the_same_texts_as_are_issued_one_by_one(sequence: int, key_bytes: int) -> None:
+    key = random.Random(key_bytes).randbytes(key_bytes)
+    issuer = Issuer("1", key, RECEIPT, LABELS)
     for place, label in enumerate(LABELS):
-        assert issuer.issue(sequence, place) == issue("1", KEY, replace(RECEIPT, sequence=sequence, label=label))
+        assert issuer.issue(sequence, place) == issue("1", key, replace(RECEIPT, sequence=sequence, label=label))
 
 
 def test_a_label_whose_receipt_would_be_refused_is_refused_before_it_is_told() -> None:
