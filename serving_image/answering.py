@@ -1,8 +1,8 @@
 """From what the models said to predictions, each with the receipt by which its true label will count."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -12,18 +12,26 @@ from serving_image.artefacts import Key
 from serving_image.configuration import Identity
 from serving_image.decoding import BadRow
 from serving_image.model import Answers, Floats, Model, Row
+from shared.distributions import ANOMALY_SCORE, LABEL, PROBABILITY, VALUE
 from shared.errors import BadInput
 from shared.receipts import Issuer, Receipt
 
+T = TypeVar("T")
+
 
 class Prediction(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The answer to one good row; what was not asked for or does not exist is left out."""
+    """The answer to one good row: label and probability, or the value of a regression.
 
-    label: str
-    probability: float
+    What was not asked for or does not exist is left out.
+    """
+
+    label: str | msgspec.UnsetType = msgspec.UNSET
+    probability: float | msgspec.UnsetType = msgspec.UNSET
     receipt: str | msgspec.UnsetType = msgspec.UNSET
     anomaly_score: float | msgspec.UnsetType = msgspec.UNSET
+    anomalous: bool | msgspec.UnsetType = msgspec.UNSET
     probabilities: list[float] | msgspec.UnsetType = msgspec.UNSET
+    value: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class Unanswered(msgspec.Struct, frozen=True, gc=False):
@@ -32,24 +40,25 @@ class Unanswered(msgspec.Struct, frozen=True, gc=False):
     error: BadRow
 
 
-class Score(msgspec.Struct, frozen=True, gc=False):
-    """The answer of /score: every field is there, whatever the version was trained with."""
+class Score(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The answer of /score: null where the version has no such answer."""
 
-    label: str
-    probability: float
+    label: str | None
+    probability: float | None
     anomaly_score: float | None
+    anomalous: bool | None
     model_version: str
     receipt: str | None
+    value: float | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The predictions of some rows, None where the model's answer is no number; `places` and `best` of their labels."""
+    """The predictions of some rows, None where the model's answer is no number, and the same told by column."""
 
     predictions: list[Prediction | None]
-    answers: Answers
-    places: NDArray[np.int64]
-    best: Floats
+    numbers: Floats
+    told: Mapping[str, NDArray[Any]]
 
 
 class Answering:
@@ -59,41 +68,71 @@ class Answering:
         self.model = model
         self.version = version
         self._labels = model.signature.labels
-        self._issuer = _issuer(model, identity, key) if identity and key else None
+        self._label_column = np.array(self._labels, dtype=object)
+        self._threshold = model.signature.anomaly_threshold
+        self._issuer = _issuer(model, identity, key) if identity and key and self._labels else None
         self._sequence = 0
 
     def answered(self, rows: Sequence[Row], wants_probabilities: bool) -> Answered:
         """One prediction per row, in the order of the rows, answered together."""
         answers = self.model.answers(rows)
-        places, best = answers.probabilities.argmax(axis=1), answers.probabilities.max(axis=1)
-        none = [msgspec.UNSET] * len(rows)
-        scores: Sequence[Any] = none if answers.scores is None else answers.scores.tolist()
-        all_of_them: Sequence[Any] = answers.probabilities.tolist() if wants_probabilities else none
+        anomalies = self._anomalies(answers, len(rows))
+        scored = {} if answers.scores is None else {ANOMALY_SCORE: answers.scores}
+        if not self._labels:
+            values = answers.outputs[:, 0]
+            predictions = [
+                _if_number(value, Prediction(value=value, anomaly_score=score, anomalous=anomalous))
+                for value, (score, anomalous) in zip(values.tolist(), anomalies, strict=True)
+            ]
+            return Answered(predictions, answers.numbers, {VALUE: values, **scored})
+        places, best = answers.outputs.argmax(axis=1), answers.outputs.max(axis=1)
+        everything = answers.outputs.tolist() if wants_probabilities else [msgspec.UNSET] * len(rows)
         predictions = [
-            Prediction(self._labels[place], probability, self._receipt(place), score, probabilities)
-            if probability == probability  # NaN is not, and no answer either
-            else None
-            for place, probability, score, probabilities in zip(
-                places.tolist(), best.tolist(), scores, all_of_them, strict=True
+            _if_number(
+                probability,
+                Prediction(self._labels[place], probability, self._receipt(place), score, anomalous, probabilities),
+            )
+            for place, probability, (score, anomalous), probabilities in zip(
+                places.tolist(), best.tolist(), anomalies, everything, strict=True
             )
         ]
-        return Answered(predictions, answers, places, best)
+        told = {LABEL: self._label_column[places], PROBABILITY: best, **scored}
+        return Answered(predictions, answers.numbers, told)
 
     def score(self, prediction: Prediction) -> Score:
         """The same answer as /score tells it."""
         return Score(
-            prediction.label,
-            prediction.probability,
-            None if prediction.anomaly_score is msgspec.UNSET else prediction.anomaly_score,
+            _or_none(prediction.label),
+            _or_none(prediction.probability),
+            _or_none(prediction.anomaly_score),
+            _or_none(prediction.anomalous),
             self.version,
-            None if prediction.receipt is msgspec.UNSET else prediction.receipt,
+            _or_none(prediction.receipt),
+            prediction.value,
         )
+
+    def _anomalies(self, answers: Answers, rows: int) -> Sequence[tuple[Any, Any]]:
+        """Score, and whether it is beyond what training has called normal, of each row."""
+        if answers.scores is None:
+            return [(msgspec.UNSET, msgspec.UNSET)] * rows
+        scores, threshold = answers.scores.tolist(), self._threshold
+        if threshold is None:
+            return [(score, msgspec.UNSET) for score in scores]
+        return [(score, score > threshold) for score in scores]
 
     def _receipt(self, label: int) -> str | msgspec.UnsetType:
         if self._issuer is None:
             return msgspec.UNSET
         self._sequence += 1
         return self._issuer.issue(self._sequence - 1, label)
+
+
+def _if_number(number: float, prediction: Prediction) -> Prediction | None:
+    return prediction if number == number else None
+
+
+def _or_none(told: T | msgspec.UnsetType) -> T | None:
+    return None if isinstance(told, msgspec.UnsetType) else told
 
 
 def _issuer(model: Model, who: Identity, key: Key) -> Issuer:

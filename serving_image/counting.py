@@ -7,7 +7,7 @@ import numpy as np
 
 from serving_image.answering import Answered
 from serving_image.model import Row, Signature
-from shared.distributions import ANOMALY_SCORE, LABEL, PROBABILITY, Baseline, Distributions
+from shared.distributions import Baseline, Distributions
 
 _HELD_ROWS = 256  # counted together in well under a millisecond, so that no answer waits for it
 
@@ -17,7 +17,6 @@ class BinCounts:
 
     def __init__(self, signature: Signature, baseline: Baseline | None) -> None:
         self._id = baseline.id if baseline else None
-        self._labels = np.array(signature.labels, dtype=object)
         numbers, texts = signature.names("number"), signature.names("text")
         self._numbers = {name: place for place, name in enumerate(numbers)}
         self._texts = {name: place for place, name in enumerate(texts, len(numbers))}
@@ -48,7 +47,8 @@ class BinCounts:
         return taken
 
     def _count(self) -> None:
-        cells, told = self._cells(), self._told()
+        cells = self._cells()
+        told = {name: np.concatenate([each.told[name] for each in self._answered]) for name in self._answered[0].told}
         self._counted += Distributions(
             self._id,
             {name: spread.counted(cells[name]) for name, spread in self._features.items()},
@@ -57,12 +57,6 @@ class BinCounts:
         self._rows, self._answered = [], []
 
     def _cells(self) -> dict[str, Any]:
-        numbers = np.concatenate([each.answers.numbers for each in self._answered])
+        numbers = np.concatenate([each.numbers for each in self._answered])
         columns: dict[str, Any] = {name: numbers[:, place] for name, place in self._numbers.items()}
         return columns | {name: [row[place] for row in self._rows] for name, place in self._texts.items()}
-
-    def _told(self) -> dict[str, Any]:
-        places = np.concatenate([each.places for each in self._answered])
-        told = {LABEL: self._labels[places], PROBABILITY: np.concatenate([each.best for each in self._answered])}
-        scores = [each.answers.scores for each in self._answered if each.answers.scores is not None]
-        return {**told, ANOMALY_SCORE: np.concatenate(scores)} if scores else told

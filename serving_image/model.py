@@ -20,12 +20,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Signature:
-    """The columns in order, and the labels in the order of the probabilities."""
+    """The columns in order, and the labels in the order of the probabilities; a regression has no labels."""
 
     model: str
     run: str
     features: tuple[tuple[str, Kind], ...]
     labels: tuple[str, ...]
+    anomaly_threshold: float | None = None
+    """A row that scores above it counts as anomalous."""
 
     @staticmethod
     def parse(content: bytes) -> "Signature":
@@ -33,8 +35,9 @@ class Signature:
         try:
             kept = json.loads(content)
             features = tuple((feature["name"], feature["type"]) for feature in kept["features"])
-            return Signature(kept["model"], kept["run"], features, tuple(kept["labels"]))
-        except (ValueError, TypeError, KeyError) as error:
+            threshold = (kept.get("anomaly") or {}).get("threshold")
+            return Signature(kept["model"], kept["run"], features, tuple(kept["labels"]), threshold)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise BadInput("signature.json", [f"not a signature: {error!r:.80}"]) from error
 
     def names(self, kind: Kind) -> tuple[str, ...]:
@@ -44,22 +47,22 @@ class Signature:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the models said: probabilities [rows, labels], anomaly scores [rows] where there is an anomaly model.
+    """What the models said: probabilities [rows, labels] or values [rows, 1], and anomaly scores [rows] if any.
 
     `numbers` are the number cells as the models saw them: 32 bits, NaN where missing.
     """
 
-    probabilities: Floats
+    outputs: Floats
     scores: Floats | None
     numbers: Floats
 
 
 class Model:
-    """Answers rows with probabilities and anomaly scores."""
+    """Answers rows with probabilities, or values, and anomaly scores."""
 
     def __init__(self, graph: bytes, signature: Signature, anomaly: bytes | None = None) -> None:
         self.signature = signature
-        self._supervised = _Graph(graph, "probabilities")
+        self._supervised = _Graph(graph, "probabilities" if signature.labels else "values")
         self._anomaly = _Graph(anomaly, "anomaly_scores") if anomaly is not None else None
         self._numbers = len(signature.names("number"))
         self._has_texts = self._numbers < len(signature.features)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:  # who only adds up starts without numpy
 MAX_COUNTS = 100_000
 """Of a whole baseline: each report carries as many."""
 
-LABEL, PROBABILITY, ANOMALY_SCORE = "label", "probability", "anomaly_score"
-"""The predictions that are counted: what was told, its probability, and the anomaly model's score."""
+LABEL, PROBABILITY, VALUE, ANOMALY_SCORE = "label", "probability", "value", "anomaly_score"
+"""The predictions that are counted: label and its probability, or a regression's value; the anomaly model's score."""
 
 Edges = tuple[float, ...]
 Values = tuple[str, ...]

@@ -38,7 +38,7 @@ class Loop:
 
 
 def told(job: Job) -> list[str]:
-    return [prediction.label if prediction else "" for prediction in job.predictions]
+    return [str(prediction.label) if prediction else "" for prediction in job.predictions]
 
 
 def test_what_comes_within_a_tick_is_answered_by_one_call() -> None:

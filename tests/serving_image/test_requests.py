@@ -12,7 +12,7 @@ from serving_image.model import Answers, Model, Signature
 from serving_image.service import Loaded
 from shared.errors import BadInput
 from shared.receipts import read
-from tests.serving_image.toys import KEY, Container, artefacts, instances, trained
+from tests.serving_image.toys import KEY, Container, artefacts, instances, regression, trained
 from tests.world.replica import Asked
 
 MAX_ROWS = 5_000
@@ -129,11 +129,32 @@ def test_a_score_tells_everything_about_its_row(container: Container) -> None:
     (prediction,) = container.predict(instances(1))
     status, answer = container.ask("POST", "/score", instances(1)[0])
     assert status == 200
-    assert sorted(answer) == ["anomaly_score", "label", "model_version", "probability", "receipt"]
+    assert sorted(answer) == ["anomalous", "anomaly_score", "label", "model_version", "probability", "receipt"]
     assert (answer["label"], answer["probability"]) == (prediction["label"], prediction["probability"])
     assert answer["anomaly_score"] == pytest.approx(instances(1)[0]["size"])
     assert answer["model_version"] == "toys-000001"
     assert read({"1": KEY}, answer["receipt"]).label == answer["label"]
+
+
+@pytest.mark.parametrize(("size", "anomalous"), [(0.5, False), (0.75, True), (-9.0, False)])
+def test_a_row_that_scores_above_the_threshold_is_told_to_be_anomalous(size: float, anomalous: bool) -> None:
+    container = Container()
+    assert container.predict([[size, "red"]])[0]["anomalous"] is anomalous
+    assert container.ask("POST", "/score", {"size": size, "colour": "red"})[1]["anomalous"] is anomalous
+
+
+def test_a_regression_is_answered_with_values_and_nobody_pretends_that_they_can_be_right_or_wrong() -> None:
+    container = Container(artefacts(**regression()))
+    told = container.predict([[0.5, "red"], [-2, "blue"]])
+    assert told == [
+        {"value": 0.5, "anomaly_score": 0.5, "anomalous": False},
+        {"value": -2.0, "anomaly_score": -2.0, "anomalous": False},
+    ]
+    score = container.ask("POST", "/score", {"size": 0.5, "colour": "red"})[1]
+    assert (score["value"], score["label"], score["probability"], score["receipt"]) == (0.5, None, None, None)
+    assert container.ask("POST", "/answer", {"instances": [[None, "red"]]})[0] == 500
+    counted = container.interval().distributions
+    assert counted.predictions == {"value": (1, 0, 2, 1)}
 
 
 def test_without_an_anomaly_model_a_score_says_that_there_is_none() -> None:
@@ -216,7 +237,7 @@ class Unsure(Model):
 
     def answers(self, rows: Any) -> Answers:
         answers = super().answers(rows)
-        answers.probabilities[answers.numbers[:, 0] > 100] = np.nan
+        answers.outputs[answers.numbers[:, 0] > 100] = np.nan
         return answers
 
 

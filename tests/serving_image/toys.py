@@ -59,19 +59,26 @@ def trained() -> Any:
     return train(Plan("toys", "toys-000001", "kind"), [], [Upload("toys.csv", text.encode())])
 
 
-@cache
-def anomaly() -> bytes:
-    """An anomaly model whose score is the size itself; it takes the texts too, as the real one may."""
+def identity(output: str, shape: list[int]) -> bytes:
+    """A model whose one output is the size itself; it takes the texts too, as real ones may."""
     numbers = helper.make_tensor_value_info("numbers", onnx.TensorProto.FLOAT, [None, 1])
     texts = helper.make_tensor_value_info("texts", onnx.TensorProto.STRING, [None, 1])
-    scores = helper.make_tensor_value_info("anomaly_scores", onnx.TensorProto.FLOAT, [None])
-    flat = helper.make_tensor("flat", onnx.TensorProto.INT64, [1], [-1])
-    node = helper.make_node("Reshape", ["numbers", "flat"], ["anomaly_scores"])
-    graph = helper.make_graph([node], "anomaly", [numbers, texts], [scores], [flat])
-    content: bytes = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
-    ).SerializeToString()
+    told = helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [None] * len(shape))
+    to = helper.make_tensor("to", onnx.TensorProto.INT64, [len(shape)], shape)
+    node = helper.make_node("Reshape", ["numbers", "to"], [output])
+    graph = helper.make_graph([node], "identity", [numbers, texts], [told], [to])
+    opsets = [helper.make_opsetid("", 17)]
+    content: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
     return content
+
+
+def regression() -> dict[str, bytes]:
+    """The artefacts in which a regression differs."""
+    signature = {**json.loads(artefacts().signature), "task": "regression", "labels": []}
+    baseline = baseline_json({}, {"value": Spread((-1.0, 0.0), (0, 0, 0, 0))})
+    return {
+        "graph": identity("values", [-1, 1]), "signature": json.dumps(signature).encode(), "baseline": baseline,
+    }  # fmt: skip
 
 
 def artefacts(**others: bytes | None) -> Artefacts:
@@ -79,8 +86,8 @@ def artefacts(**others: bytes | None) -> Artefacts:
     files = trained().artefacts()
     signature = {**json.loads(files["signature.json"]), "anomaly": {"threshold": 0.5}}
     fetched: dict[str, Any] = {
-        "graph": files["model.onnx"], "signature": json.dumps(signature).encode(), "anomaly": anomaly(),
-        "baseline": BASELINE, "key": Key("1", KEY),
+        "graph": files["model.onnx"], "signature": json.dumps(signature).encode(),
+        "anomaly": identity("anomaly_scores", [-1]), "baseline": BASELINE, "key": Key("1", KEY),
     }  # fmt: skip
     return Artefacts(**{**fetched, **others})
 
