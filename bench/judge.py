@@ -15,10 +15,12 @@ from shared.evidence_rules import EvidenceRules
 RULES = EvidenceRules()
 _SEED = 20_260_101
 _HOUR, _QUARTER_DAY, _DAY = 60, 6 * 60, 24 * 60
-_UNCHANGED, _AT_MARGIN, _COMPARED = 10_000, 4_000, 1_000
+_UNCHANGED, _FEW, _AT_MARGIN, _COMPARED = 10_000, 2_000, 2_000, 1_000
 UNCHANGED = (
     Case("1,200 requests a minute"),
     Case("1,200 a minute, an incident in both arms", incident=True),
+)
+FEW = (
     Case("100 a minute", requests_per_minute=100.0),
     Case("100 a minute, an incident in both arms", requests_per_minute=100.0, incident=True),
 )
@@ -56,11 +58,13 @@ def measured() -> list[Row]:
 
 def _of_unchanged() -> list[Row]:
     rows = []
-    for place, case in enumerate(UNCHANGED):
-        minute = false_rollbacks(case, _UNCHANGED, _DAY, _SEED + 100 * place, RULES)
+    cases = [*((case, _UNCHANGED) for case in UNCHANGED), *((case, _FEW) for case in FEW)]
+    for place, (case, canaries) in enumerate(cases):
+        minute = false_rollbacks(case, canaries, _DAY, _SEED + 100 * place, RULES)
         for hours, limit in ((6, _QUARTER_DAY), (24, _DAY)):
             share = 100 * float(np.mean((minute != NEVER) & (minute <= limit)))
-            rows.append(at_most(f"unchanged, rolled back within {hours} h, {case.name}", share, "%", 0.6))
+            what = f"{canaries:,} unchanged, rolled back within {hours} h, {case.name}"
+            rows.append(at_most(what, share, "%", 0.6))
     return rows
 
 

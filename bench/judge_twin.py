@@ -19,7 +19,7 @@ _SAFE = (0, 1, 3)  # the tests that a promotion needs
 _RATIOS = np.array([1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 25.0, 100.0])
 _PRIOR, _MEMORY, _LEARNT = 5000.0, 0.97, 20.0
 _LEAST = 1e-6
-_HALVINGS = 50
+_HALVINGS = 30  # of at most a margin: 1e-11, where the judge goes on to the last bit
 Kinds = NDArray[np.str_]
 
 
