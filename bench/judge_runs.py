@@ -4,7 +4,7 @@ At first a canary is dark for some minutes, in which production is seen; then it
 """
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,7 +35,8 @@ class Case:
 
     def both(self, minute: int) -> tuple[Behaviour, Behaviour]:
         """How canary and production behave in a minute."""
-        return (STRUCK, STRUCK) if self.incident and minute in INCIDENT else (self.canary, USUAL)
+        production = replace(USUAL, cluster=self.canary.cluster)
+        return (STRUCK, STRUCK) if self.incident and minute in INCIDENT else (self.canary, production)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ _UNLIKELY = 1e-9  # a bucket that fewer answers fall into is its neighbour's
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a deployment answers; latencies beyond the quantile `tail_from` are multiplied by `tail_factor`."""
+    """How a deployment answers; latencies beyond the quantile `tail_from` are multiplied by `tail_factor`.
+
+    Labels come in clusters that are all right or all wrong: of one, they are independent.
+    """
 
     wrong: float = 0.1
     errors: float = 0.001
@@ -30,6 +33,7 @@ class Behaviour:
     spread: float = 0.5
     tail_from: float = 1.0
     tail_factor: float = 1.0
+    cluster: int = 1
 
     def within(self, seconds: float) -> float:
         """The share of answers that take at most so long."""
@@ -78,7 +82,7 @@ class Traffic:
         requests = self._chance.poisson(mean, self._canaries)
         errors = self._chance.binomial(requests, like.errors)
         answers = requests - errors
-        wrong = self._chance.binomial(answers, like.wrong)
+        wrong = like.cluster * self._chance.binomial(answers // like.cluster, like.wrong)
         latency = self._chance.multinomial(answers, _shares(like, categories))
         return Arm(requests, errors, answers, wrong, latency)
 

@@ -1,5 +1,6 @@
 """A bucket in memory with generations, preconditions and the server's own clock."""
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,17 +25,20 @@ class MemoryStore:
         self._now = now
         self._door = door
         self._generations: dict[str, list[_Object]] = {}
+        self._order: list[str] = []
         self._last_generation = 0
 
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> Entry:
         self._last_generation += 1
         sums = (crc32c_of(body), md5_of(body))
         entry = Entry(key, self._last_generation, self._now(), len(body), dict(metadata or {}), *sums)
+        if key not in self._generations:
+            insort(self._ordered(), key)
         self._generations.setdefault(key, []).append(_Object(entry, body))
         return entry
 
     def keys(self) -> list[str]:
-        return sorted(self._generations)
+        return list(self._ordered())
 
     def create(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> Entry | None:
         return self._door("storage.create", lambda: None if key in self._generations else self.put(key, body, metadata))
@@ -51,13 +55,10 @@ class MemoryStore:
         return None if kept is None else kept.entry
 
     def entries(self, prefix: str) -> list[Entry]:
-        return self._door(
-            "storage.list", lambda: [self._generations[key][-1].entry for key in self.keys() if key.startswith(prefix)]
-        )
+        return self._door("storage.list", lambda: [self._generations[key][-1].entry for key in self._below(prefix)])
 
     def folders(self, prefix: str) -> list[str]:
-        below = (key[len(prefix) :] for key in self.keys() if key.startswith(prefix))
-        return self._door("storage.list", lambda: sorted({rest.split("/")[0] for rest in below if "/" in rest}))
+        return self._door("storage.list", lambda: list(self._folders(prefix)))
 
     def stream(self, key: str, generation: int, start: int = 0) -> Iterator[bytes]:
         kept = self._door("storage.open", lambda: self._find(key, generation))
@@ -71,6 +72,29 @@ class MemoryStore:
         if kept is None:
             raise Refused("storage.read", "status 404: no such generation")
         return kept.body[start : start + length]
+
+    def _below(self, prefix: str) -> Iterator[str]:
+        keys = self._ordered()
+        for place in range(bisect_left(keys, prefix), len(keys)):
+            if not keys[place].startswith(prefix):
+                return
+            yield keys[place]
+
+    def _folders(self, prefix: str) -> Iterator[str]:
+        keys = self._ordered()
+        place = bisect_left(keys, prefix)
+        while place < len(keys) and keys[place].startswith(prefix):
+            name, slash, _ = keys[place][len(prefix) :].partition("/")
+            if slash:
+                yield name
+            after = f"{prefix}{name}{chr(ord('/') + 1)}"  # what would come next, whatever stands in the folder
+            place = bisect_left(keys, after) if slash else place + 1
+
+    def _ordered(self) -> list[str]:
+        """The keys in their order, kept up to date, so that a listing costs what it lists."""
+        if len(self._order) != len(self._generations):
+            self._order = sorted(self._generations)
+        return self._order
 
     def _find(self, key: str, generation: int | None) -> _Object | None:
         kept = self._generations.get(key, [])

@@ -57,3 +57,8 @@ def test_a_judge_that_asks_for_less_evidence_is_noticed() -> None:
     careless = RULES.model_copy(update={"false_rollback_percent": 60.0, "wrong_margin_points": 0.05})
     minute = false_rollbacks(Case("unchanged"), 200, 60, 1, careless)
     assert 100 * np.mean(minute != NEVER) > 0.6
+
+
+def test_labels_that_depend_on_each_other_are_not_covered_as_the_page_says() -> None:
+    minute = false_rollbacks(Case("clusters", Behaviour(cluster=10)), 150, 120, 9, RULES)
+    assert 100 * np.mean(minute != NEVER) > 5
