@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.report import tell
 
-SUBJECTS = ("coldstart", "operations", "latency", "local", "intake", "serving", "judge")
+SUBJECTS = ("coldstart", "operations", "latency", "local", "intake", "serving", "judge", "drift")
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """The comparison of judges as a picture and a table, for people: docs/judge.svg and the table in docs/judge.md."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -8,7 +9,7 @@ from pathlib import Path
 from bench.judge_traffic import Floats
 
 DOCS = Path(__file__).parents[1] / "docs"
-_BEGIN, _END = "<!-- made by `make bench SUBJECTS=judge`: begin -->", "<!-- end -->"
+_BEGIN, _END = re.compile(r"<!-- made by `make bench .*`: begin -->"), "<!-- end -->"
 _COLOURS = ("#1a7f37", "#b35900", "#6639ba", "#cf222e")
 _DASHES = ("", "7 3", "2 3", "9 3 2 3")
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 400, 240, 56, 64, 84
@@ -41,9 +42,11 @@ def picture(panels: Sequence[Panel]) -> str:
 def keep_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Puts the table where the page has its place for it."""
     lines = ["| " + " | ".join(each) + " |" for each in (header, ["---"] * len(header), *rows)]
-    before, _, rest = path.read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    path.write_text("\n".join([before + _BEGIN, *lines, _END]) + after)
+    text = path.read_text()
+    begin = _BEGIN.search(text)
+    assert begin is not None, f"{path.name} has no place for a table"
+    _, _, after = text[begin.end() :].partition(_END)
+    path.write_text("\n".join([text[: begin.end()], *lines, _END]) + after)
 
 
 def _legend(names: Sequence[str]) -> list[str]:

@@ -21,7 +21,12 @@ MAX_SETTINGS_BYTES = 256 * 1024  # a person writes it
 _FOLDER = "settings/"
 _SUFFIX = ".toml"
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = r"^[1-9][0-9]{0,5}[smhd]$"
 Positive = Annotated[int, Field(ge=1)]
+
+
+def _seconds(duration: str | None) -> float | None:
+    return int(duration[:-1]) * _UNIT_SECONDS[duration[-1]] if duration else None
 
 
 class _Section(BaseModel):
@@ -84,14 +89,22 @@ class ThresholdSettings(_Section):
 
     at_least: Positive = Field(100, description="rows that have to wait before training starts")
     or_after: str | None = Field(
-        None, pattern=r"^[1-9][0-9]{0,5}[smhd]$", description='age of the oldest waiting rows, such as "24h" or "7d"'
+        None, pattern=_DURATION, description='age of the oldest waiting rows, such as "24h" or "7d"'
     )
     or_after_rows: Positive = Field(1, description="rows that have to wait once the oldest are that old")
+    retrain_every: str | None = Field(
+        None, pattern=_DURATION, description='time after the last run in which any rows that wait are trained on: "30d"'
+    )
 
     @property
     def or_after_seconds(self) -> float | None:
         """The age in seconds; None if age alone closes no window."""
-        return int(self.or_after[:-1]) * _UNIT_SECONDS[self.or_after[-1]] if self.or_after else None
+        return _seconds(self.or_after)
+
+    @property
+    def retrain_every_seconds(self) -> float | None:
+        """The time between runs in seconds; None if there is no schedule."""
+        return _seconds(self.retrain_every)
 
 
 class TrainingSettings(_Section):

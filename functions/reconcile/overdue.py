@@ -6,7 +6,6 @@ one that does its work.
 """
 
 from collections.abc import Iterator
-from typing import Literal
 
 from due_rollout import of_rollout, of_staging
 from due_run import of_run, strays
@@ -19,7 +18,7 @@ from shared.ids import ModelName, run_id
 from shared.ledger import pending_prefix, run_key, window_key
 from shared.settings import current
 from shared.step import Events, Step
-from shared.threshold import crossed
+from shared.threshold import Reason, crossed
 from shared.windows import last_window, names, waiting, waiting_uploads
 
 
@@ -60,13 +59,12 @@ def _late_markers(model: ModelName, window: int, step: Step) -> bool:
 def _threshold(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
     found = waiting(step.ledger, model, window)
     wanted = current(step.ledger, step.cloud.data, model) if found.rows else None
-    reason = crossed(wanted[1].threshold, found, step.cloud.now()) if wanted else None
+    last = step.ledger.find(window_key(model, window - 1)) if window > 1 else None
+    reason = crossed(wanted[1].threshold, found, step.cloud.now(), last.at if last else None) if wanted else None
     if reason is not None:
         yield _request(model, window, found.rows, step, reason)
 
 
-def _request(
-    model: ModelName, window: int, rows: int, step: Step, reason: Literal["threshold", "age"] = "threshold"
-) -> Envelope:
+def _request(model: ModelName, window: int, rows: int, step: Step, reason: Reason = "threshold") -> Envelope:
     asked = TrainingRequested(model=model, reason=reason, window=window, rows=rows)
     return step.ledger.envelope(asked, f"windows/{model}/{window:06d}/{reason}")

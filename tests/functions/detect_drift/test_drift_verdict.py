@@ -3,9 +3,9 @@
 import pytest
 from drift_verdict import Drift, Exam, Seen, judge, looks_of_a_month
 
+from bench.drift_traffic import DRIFTS, EXAM, STABLE, Traffic, hours, windows, world
 from shared.distributions import Baseline, Distributions, Spread
 from shared.drift_rules import DriftRules
-from tests.functions.detect_drift.simulated_traffic import DRIFTS, EXAM, STABLE, Traffic, hours, windows, world
 
 RULES = DriftRules()
 LATE = list(zip(DRIFTS, (12, 180, 20, 24), strict=True))

@@ -286,6 +286,19 @@ def test_a_threshold_that_was_crossed_while_nobody_looked_is_found(cloud: Memory
     assert (wish.window, wish.rows, wish.reason) == (3, 100, "threshold")
 
 
+@pytest.mark.parametrize(("hours", "rows", "asked"), [(23, 30, []), (25, 30, [("schedule", 3, 30)]), (25, 0, [])])
+def test_a_schedule_trains_on_what_waits_and_on_nothing_where_nothing_does(
+    cloud: MemoryCloud, hours: int, rows: int, asked: list[tuple[str, int, int]]
+) -> None:
+    cloud.data.put("settings/digits.toml", b'[data]\ntarget = "digit"\n[threshold]\nretrain_every = "24h"\n')
+    record(cloud, "end", {"outcome": "live"})
+    if rows:
+        carry(ledger(cloud), MODEL, Upload(UploadId("1" * 20), "data", "a.csv", 1, "0" * 64, rows), 3)
+    cloud.pass_time(hours * 3600)
+    wishes = [each for each in due(cloud) if isinstance(each, TrainingRequested)]
+    assert [(wish.reason, wish.window, wish.rows) for wish in wishes] == asked
+
+
 def test_a_marker_that_the_last_window_lacks_is_walked_on_by_its_closer(cloud: MemoryCloud) -> None:
     record(cloud, "end", {"outcome": "failed"})
     late = waiting(5)

@@ -1,16 +1,21 @@
 """A month of a live model in hourly periods, with and without drift: streams whose answer is known."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from drift_verdict import Exam, Seen
 from numpy.random import Generator, default_rng
 
 from shared.distributions import Baseline, Distributions, Spread, on_edges
 
+sys.path.append(str(Path(__file__).parents[1] / "functions" / "detect_drift"))
+drift_verdict: Any = import_module("drift_verdict")  # a function's own modules are no package
 COLUMNS = tuple(f"x{place}" for place in range(10))
-EXAM = Exam(wrong=40, rows=1000)
+EXAM = drift_verdict.Exam(wrong=40, rows=1000)
 HOURS = 720
 
 
@@ -47,7 +52,7 @@ def baseline_of(chance: Generator, rows: int) -> Baseline:
     return Baseline("baseline", spreads, {})
 
 
-def hours(traffic: Traffic, baseline: Baseline, rows: int, chance: Generator) -> Iterator[Seen]:
+def hours(traffic: Traffic, baseline: Baseline, rows: int, chance: Generator) -> Iterator[Any]:
     """What each hour's reports add up to; every fifth row is labelled."""
     for hour in range(HOURS):
         features = {
@@ -56,19 +61,19 @@ def hours(traffic: Traffic, baseline: Baseline, rows: int, chance: Generator) ->
         }
         labelled = rows // 5
         wrong = int(chance.binomial(labelled, traffic.wrong(hour)))
-        yield Seen(rows, Distributions(baseline.id, features, {}), labelled, wrong)
+        yield drift_verdict.Seen(rows, Distributions(baseline.id, features, {}), labelled, wrong)
 
 
-def windows(each: Iterator[Seen], periods: int) -> Iterator[Seen]:
+def windows(each: Iterator[Any], periods: int) -> Iterator[Any]:
     """The last `periods` hours together, hour by hour."""
-    kept: list[Seen] = []
+    kept: list[Any] = []
     for seen in each:
         kept = [*kept, seen][-periods:]
         features = {
             name: tuple(int(n) for n in np.sum([one.distributions.features[name] for one in kept], axis=0))
             for name in COLUMNS
         }
-        yield Seen(
+        yield drift_verdict.Seen(
             sum(one.rows for one in kept), Distributions(seen.distributions.baseline, features, {}),
             sum(one.labelled for one in kept), sum(one.wrong for one in kept),
         )  # fmt: skip
