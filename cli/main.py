@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -18,10 +17,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from cli import dead_letters, reading, tracing, watching
 from cli import history as traffic
-from cli import reading, tracing, watching
 from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person, say
 from cli.notices import deliveries, table_row, tried
+from cli.options import AsJson, Because, By, Home, Model
+from cli.printing import console, show_table
 from shared.channels import Severity
 from shared.envelope import Envelope, Message, decode
 from shared.errors import BadInput, SerinError
@@ -34,15 +35,10 @@ from shared.step import publish
 from shared.wiring import TOPICS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Continuous delivery for machine-learning models.")
-console = Console()
+app.add_typer(dead_letters.app, name="dead-letters")
 _ENDINGS = {signal.SIGINT, signal.SIGTERM}
-Home = Annotated[Path | None, typer.Option("--home", help="a local installation's folder")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Pubsub = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a running Pub/Sub, such as Google's emulator")]
 Storage = Annotated[str | None, typer.Option(metavar="URL", help="a running Cloud Storage that sends no notifications")]
-Model = Annotated[str, typer.Option("--model", "-m", help="the model's name")]
-By = Annotated[str | None, typer.Option("--by", help="who says so; the login name if left out")]
-Because = Annotated[str, typer.Option("--because", help="why")]
 
 
 def run() -> None:
@@ -135,7 +131,7 @@ def uploads(model: str, as_json: AsJson = False, home: Home = None) -> None:
     """List every upload of a model with its verdict."""
     with connected(home) as cloud:
         found = reading.uploads(ledger_of(cloud), ModelName(_check_model(model)))
-    _show(found, ("name", "verdict", "rows", "window", "reasons"), as_json)
+    show_table(found, ("name", "verdict", "rows", "window", "reasons"), as_json)
 
 
 @app.command()
@@ -149,7 +145,7 @@ def runs(
         ledger = ledger_of(cloud)
         names = [ModelName(_check_model(model))] if model else reading.models(ledger)
         found = [asdict(line) for name in names for line in reading.runs(ledger, name)]
-    _show(found, ("run", "rows", "reason", "score", "state", "why"), as_json)
+    show_table(found, ("run", "rows", "reason", "score", "state", "why"), as_json)
 
 
 @app.command()
@@ -282,7 +278,7 @@ def history(
     with connected(home) as cloud:
         found = traffic.history(ledger_of(cloud), ModelName(_check_model(model)))
     rows = [each.to_json() for each in (traffic.at(found, moment) if moment else found)]
-    _show(rows, ("since", "split", "rollout", "by", "why"), as_json)
+    show_table(rows, ("since", "split", "rollout", "by", "why"), as_json)
 
 
 @app.command()
@@ -317,7 +313,7 @@ def replay(
         events = _events_of_file(file) if file else _events_of_run(ledger_of(cloud), run_name or "")
         for event in events if not dry_run else ():
             publish(cloud, event)
-    _show([{"id": event.id, "topic": event.topic} for event in events], ("topic", "id"), as_json)
+    show_table([{"id": event.id, "topic": event.topic} for event in events], ("topic", "id"), as_json)
 
 
 @app.command()
@@ -326,7 +322,7 @@ def status(as_json: AsJson = False, home: Home = None) -> None:
     with connected(home) as cloud:
         ledger = ledger_of(cloud)
         found = [reading.status(ledger, name) for name in reading.models(ledger)]
-    _show(found, ("model", "production", "last_run", "state", "waiting_rows"), as_json)
+    show_table(found, ("model", "production", "last_run", "state", "waiting_rows"), as_json)
 
 
 @app.command()
@@ -339,7 +335,7 @@ def notices(
     """List what people were told, and which channel took it."""
     with connected(home) as cloud:
         found = [table_row(each) for each in deliveries(ledger_of(cloud), last, model)]
-    _show(found, ("at", "severity", "model", "title", "channels"), as_json)
+    show_table(found, ("at", "severity", "model", "title", "channels"), as_json)
 
 
 @app.command()
@@ -362,7 +358,7 @@ def notify(
         found = tried(cloud, notice, seconds)
     if found is None:
         raise BadInput("notices", [f"nobody took the notice up within {seconds:g} s: is `serin up` running?"])
-    _show([table_row(found)], ("at", "severity", "model", "title", "channels"), as_json)
+    show_table([table_row(found)], ("at", "severity", "model", "title", "channels"), as_json)
     raise typer.Exit(0 if found.is_told else 1)
 
 
@@ -446,22 +442,6 @@ def _reasons(record: Record) -> list[str]:
 def _record_json(record: Record) -> dict[str, Any]:
     events = [event.to_json() for event in record.events]
     return {"key": record.key, "at": record.at.isoformat(), "by": record.by, "data": record.data, "events": events}
-
-
-def _show(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(list(rows), indent=1))
-        return
-    table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
-    console.print(table)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"version {name}: {share} %" for name, share in value.items())
-    return "\n".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 if __name__ == "__main__":

@@ -212,5 +212,13 @@ def drift_key(model: ModelName, run: RunId, name: str) -> str:
     return f"drift/{model}/runs/{run}/{name}"
 
 
+def dead_letter_key(identity: str, name: str) -> str:
+    return f"dead-letters/{identity}/{name}" if identity else "dead-letters/"
+
+
+def bugs_prefix(function: str, event: str | None) -> str:
+    return f"bugs/{function}/{hashlib.sha256((event or '').encode()).hexdigest()[:20]}/"
+
+
 def notice_key(event: str, name: str) -> str:
     return f"notices/{hashlib.sha256(event.encode()).hexdigest()[:20]}/{name}"

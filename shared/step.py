@@ -24,7 +24,7 @@ from shared.errors import BadInput, NotYet, Transient
 from shared.events import Event, Notification
 from shared.foreign import ClockTicked, DeadLetter, ObjectFinalized, generation_of
 from shared.ids import ModelName
-from shared.ledger import Author, Ledger, Origin, Outcome
+from shared.ledger import Author, Ledger, Origin, Outcome, bugs_prefix
 from shared.logs import Log
 from shared.spans import Span
 from shared.trace import continued
@@ -184,11 +184,10 @@ def _note_bug(bug: Exception, step: Step) -> str:
     """Keeps where a bug happened (never what it said: that may quote data) and answers the traceback's id."""
     frames = [f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in traceback.extract_tb(bug.__traceback__)]
     trace = hashlib.sha256("\n".join([type(bug).__name__, *frames]).encode()).hexdigest()[:12]
-    about = hashlib.sha256((step.cause or "").encode()).hexdigest()[:20]
     kept = [frame.rsplit("/", 1)[-1] for frame in frames]
     data = {"event": step.cause, "exception": type(bug).__name__, "frames": kept}
     try:
-        step.ledger.once(f"bugs/{step.function}/{about}/{trace}", lambda: Outcome(data))
+        step.ledger.once(f"{bugs_prefix(step.function, step.cause)}{trace}", lambda: Outcome(data))
     except Exception as unwritten:  # the delivery fails with the bug itself; that this was not noted is said beside it
         step.log.say("ERROR", f"bug {trace} was not noted: {type(unwritten).__name__}")
     return trace

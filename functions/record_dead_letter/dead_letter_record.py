@@ -4,10 +4,11 @@ import base64
 import hashlib
 from collections.abc import Mapping
 
+from shared.envelope import Message
 from shared.events import Notification
-from shared.foreign import DeadLetter
+from shared.foreign import DeadLetter, generation_of
 from shared.ids import MODEL_NAME, ModelName, RunId, run_parts
-from shared.ledger import Ledger, Outcome
+from shared.ledger import Ledger, Outcome, bugs_prefix, dead_letter_key
 from shared.step import Events, Step
 
 MAX_DATA_BYTES = 1024 * 1024  # above the largest event of ours, a full batch of outcomes
@@ -17,8 +18,11 @@ _STORED_OBJECT = ("bucketId", "objectId", "objectGeneration")
 
 
 def keep(letter: DeadLetter, step: Step) -> Events:
-    """Keeps a dead letter once, however often it is dead-lettered, and tells people."""
-    return step.ledger.once(f"dead-letters/{identity(letter)}", lambda: _kept(letter, step.ledger)).events
+    """Keeps a dead letter once, and once more for each time that it was replayed and given up again; tells people."""
+    about = identity(letter)
+    before = [entry.key for entry in step.ledger.entries(dead_letter_key(about, ""))]
+    number = sum(key.endswith("-replayed") for key in before)
+    return step.ledger.once(dead_letter_key(about, f"{number:06d}"), lambda: _kept(letter, step.ledger)).events
 
 
 def identity(letter: DeadLetter) -> str:
@@ -55,7 +59,7 @@ def _notices(letter: DeadLetter, function: str, trace: str | None) -> tuple[Noti
     why = (
         f"event {letter.attributes.get('ce-id') or _object_name(letter.attributes)}",
         f"kind {letter.attributes.get('ce-type') or 'not an event of ours'}",
-        f"traceback {trace}" if trace else "no bug was noted: it was put off every time",
+        f"traceback {trace.rsplit('/', 1)[-1]}" if trace else "no bug was noted: it was put off every time",
     )
     notice = Notification(
         model=model,
@@ -63,7 +67,7 @@ def _notices(letter: DeadLetter, function: str, trace: str | None) -> tuple[Noti
         severity="error",
         title=f"{function} gave up an event after {letter.attempts} attempts"[:200],
         why=why,
-        next="mend the cause, then send the event again",
+        next=f"mend the cause, then `serin dead-letters replay {identity(letter)}`",
     )
     return (notice,)
 
@@ -93,7 +97,7 @@ def _object_name(attributes: Mapping[str, str]) -> str:
 
 
 def _traceback_id(function: str, attributes: Mapping[str, str], ledger: Ledger) -> str | None:
-    """The newest bug that the function noted for this event, or None."""
-    about = hashlib.sha256(attributes.get("ce-id", "").encode()).hexdigest()[:20]
-    noted = ledger.entries(f"bugs/{function}/{about}/")
-    return max(noted, key=lambda entry: entry.created).key.rsplit("/", 1)[-1] if noted else None
+    """The record of the newest bug that the function noted for this event, or None."""
+    cause = attributes.get("ce-id") or generation_of(Message(attributes, b""))
+    noted = ledger.entries(bugs_prefix(function, cause))
+    return max(noted, key=lambda entry: entry.created).key if noted else None

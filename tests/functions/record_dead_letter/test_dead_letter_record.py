@@ -78,7 +78,7 @@ def test_the_newest_traceback_of_that_function_and_event_is_named() -> None:
     bug(cloud, "stage_model", "another event", "b00000000003")
     bug(cloud, "smoke_test", EVENT, "c00000000004")
     keep(cloud, letter())
-    assert kept(cloud)[0]["traceback"] == "a00000000002"
+    assert kept(cloud)[0]["traceback"].endswith("/a00000000002")
     (notice,) = published(cloud)
     assert isinstance(notice, Notification)
     assert "traceback a00000000002" in notice.why
@@ -173,3 +173,22 @@ def test_letters_without_any_identity_are_told_apart_by_what_they_hold() -> None
 
 def _assert_ok(status: int) -> None:
     assert status == 200
+
+
+def test_what_is_given_up_again_after_a_replay_is_told_again() -> None:
+    cloud = MemoryCloud()
+    for _ in range(2):
+        keep(cloud, letter())
+    (first,) = keys(cloud, "dead-letters/")
+    assert topics(cloud) == ["notifications"] * 2
+    ledger(cloud).record(f"{first}-replayed", Outcome({"by": "ada"}))
+    keep(cloud, letter())
+    assert keys(cloud, "dead-letters/") == [first, f"{first}-replayed", first.replace("000000", "000001")]
+    assert topics(cloud) == ["notifications"]
+
+
+def test_the_traceback_of_a_storage_notification_is_found_too() -> None:
+    cloud = MemoryCloud()
+    bug(cloud, "check_rows", "data/data/digits/a.csv#1", "f00000000001")
+    keep(cloud, storage_notification())
+    assert kept(cloud)[0]["traceback"].endswith("/f00000000001")
