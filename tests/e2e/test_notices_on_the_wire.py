@@ -78,6 +78,7 @@ def installation(hook: Hook, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """
     before = dict(os.environ)
     os.environ["SERIN_NOTIFY_CHANNELS"] = channels
+    os.environ.pop("SERIN_NOTIFY_URLS", None)  # of another installation, in whose environment we may be
     made = installed(tmp_path_factory.mktemp("notices") / "home", 1.0, 0)
     try:
         with running(made):
