@@ -1,6 +1,12 @@
 """Bytes become one typed table, or every reason why not."""
 
+import gzip
+import io
+import json
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shared.tables.forms import Dialect
@@ -132,3 +138,39 @@ def test_texts_where_the_schema_says_numbers_are_named() -> None:
 
 def test_cells_may_be_separated_by_something_else() -> None:
     assert read_table([], [upload("a;y\n1;x\n2;z\n")], "y", Dialect(";")).features == (Feature("a", "number"),)
+
+
+def in_every_format() -> list[Upload]:
+    rows = [{"a": 1, "b": "red", "y": "x"}, {"a": None, "b": "blue", "y": "z"}, {"a": 2.5, "b": None, "y": "x"}]
+    text = b"a,b,y\n1,red,x\n,blue,z\n2.5,,x\n"
+    packed = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), packed)
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return [
+        Upload("rows.csv", text),
+        Upload("rows.csv.gz", gzip.compress(text[:10]) + gzip.compress(text[10:])),
+        Upload("rows.jsonl", lines),
+        Upload("rows.jsonl.gz", gzip.compress(lines)),
+        Upload("rows.parquet", packed.getvalue()),
+    ]
+
+
+@pytest.mark.parametrize("one", in_every_format(), ids=lambda one: one.name)
+def test_the_same_rows_in_every_format_are_the_same_table(one: Upload) -> None:
+    table = read_table([], [one], "y", schema={"a": "number", "b": "text", "y": "text"})
+    assert np.array_equal(table.numbers, np.array([[1], [np.nan], [2.5]], np.float32), equal_nan=True)
+    assert (table.texts.tolist(), table.target.tolist()) == ([["red"], ["blue"], [""]], ["x", "z", "x"])
+
+
+def test_rows_that_intake_set_aside_are_left_out() -> None:
+    text = b"a,y\n1,x\nred,z\n2\n3,z\n"
+    table = read_table([], [Upload("rows.csv", text, frozenset({2, 3}))], "y", schema={"a": "number", "y": "text"})
+    assert (table.numbers.tolist(), table.target.tolist()) == ([[1.0], [3.0]], ["x", "z"])
+
+
+def test_with_a_schema_new_columns_do_not_count_and_missing_ones_are_missing_values() -> None:
+    files = [upload("a,y,new\n1,x,7\n"), upload("y,b\nz,red\n")]
+    table = read_table([], files, "y", schema={"a": "number", "b": "text", "y": "text"})
+    assert table.features == (Feature("a", "number"), Feature("b", "text"))
+    assert np.array_equal(table.numbers, np.array([[1], [np.nan]], np.float32), equal_nan=True)
+    assert table.texts.tolist() == [[""], ["red"]]

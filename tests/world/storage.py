@@ -37,6 +37,10 @@ class MemoryStore:
         self._generations.setdefault(key, []).append(_Object(entry, body))
         return entry
 
+    def delete(self, key: str) -> None:
+        """Deletes every generation, as in a bucket without versions."""
+        del self._generations[key]
+
     def keys(self) -> list[str]:
         return list(self._ordered())
 

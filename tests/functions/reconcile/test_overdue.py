@@ -329,3 +329,15 @@ def test_two_ticks_say_the_same_under_the_same_ids(cloud: MemoryCloud) -> None:
     tick(cloud)
     assert len(cloud.bus.events()) == 2
     assert len({each.id for each in cloud.bus.events()}) == 1
+
+
+def test_rows_that_nobody_follows_train_once_they_are_old_enough(cloud: MemoryCloud) -> None:
+    record(cloud, "end", {"outcome": "failed"})
+    settings = b'[data]\ntarget = "digit"\n[threshold]\nor_after = "24h"\nor_after_rows = 30\n'
+    cloud.data.put("settings/digits.toml", settings)
+    carry(ledger(cloud), MODEL, waiting(30), 3)
+    cloud.pass_time(24 * 3600 - 1)
+    assert [wish for wish in due(cloud) if isinstance(wish, TrainingRequested)] == []
+    cloud.pass_time(1)
+    (wish,) = [wish for wish in due(cloud) if isinstance(wish, TrainingRequested)]
+    assert (wish.window, wish.rows, wish.reason) == (3, 30, "age")
