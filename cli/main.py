@@ -32,6 +32,7 @@ from shared.ledger import Record, run_key
 from shared.rollouts import last_rollout
 from shared.settings import object_name
 from shared.step import publish
+from shared.uploading import AGAIN
 from shared.wiring import TOPICS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Continuous delivery for machine-learning models.")
@@ -72,6 +73,8 @@ def drop(
     files: Annotated[list[Path], typer.Argument(help="files of rows")],
     model: Model,
     settings: Annotated[Path | None, typer.Option(help="the model's settings, dropped first")] = None,
+    again: Annotated[bool, typer.Option("--again", help="count the rows although the same file was counted")] = False,
+    by: By = None,
     home: Home = None,
 ) -> None:
     """Upload files of rows, and a model's settings."""
@@ -87,8 +90,11 @@ def drop(
         bucket = storage.Client(project=cloud.environment.project).bucket(cloud.environment.data_bucket)
         for path, name in named:
             task = progress.add_task(path.name, total=path.stat().st_size or 1)
+            blob = bucket.blob(name)
+            if again:
+                blob.metadata = {AGAIN: person(by)}
             with path.open("rb") as file, progress.wrap_file(file, task_id=task) as body:
-                bucket.blob(name).upload_from_file(body, size=path.stat().st_size)
+                blob.upload_from_file(body, size=path.stat().st_size)
             progress.update(task, completed=path.stat().st_size or 1)
 
 
@@ -128,10 +134,10 @@ def tail(
 
 @app.command()
 def uploads(model: str, as_json: AsJson = False, home: Home = None) -> None:
-    """List every upload of a model with its verdict."""
+    """List every upload of a model with its verdict, its rows, the run they are in, and why."""
     with connected(home) as cloud:
-        found = reading.uploads(ledger_of(cloud), ModelName(_check_model(model)))
-    show_table(found, ("name", "verdict", "rows", "window", "reasons"), as_json)
+        found = reading.uploads(ledger_of(cloud), cloud.data, ModelName(_check_model(model)))
+    show_table(found, ("name", "verdict", "rows", "accepted", "quarantined", "run", "reasons"), as_json)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 console = Console()
 
@@ -17,11 +18,14 @@ def show_table(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: 
         return
     table = Table(*columns, box=None)
     for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
+        table.add_row(*(Text(plain(row[column]), overflow="fold") for column in columns))
     console.print(table)
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"version {name}: {share} %" for name, share in value.items())
-    return "\n".join(value) if isinstance(value, list) else "" if value is None else str(value)
+def plain(cell: Any) -> str:
+    """A cell's text, which may come from outside, without what would steer the terminal."""
+    if isinstance(cell, dict):
+        text = ", ".join(f"version {name}: {share} %" for name, share in cell.items())
+    else:
+        text = "\n".join(cell) if isinstance(cell, list) else "" if cell is None else str(cell)
+    return "".join(each if each == "\n" or each.isprintable() else f"\\u{ord(each):04x}" for each in text)

@@ -1,13 +1,17 @@
 """What the ledger tells a person: uploads, runs, and every record of one run in the order of time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import BadInput
-from shared.ids import ModelName, RunId, run_parts
-from shared.ledger import Ledger, Record, rollout_key, run_key, window_key, windows_prefix
+from shared.ids import ModelName, RunId, run_parts, upload_id
+from shared.ledger import Ledger, Record, rollout_key, run_key, upload_key, window_key, windows_prefix
 from shared.rollouts import production
+from shared.store import Store
 from shared.windows import waiting
+
+_OF_UPLOAD = ("rows", "accepted", "quarantined", "rejected", "window", "run", "again", "problems")
 
 
 @dataclass(frozen=True)
@@ -27,20 +31,29 @@ def models(ledger: Ledger) -> list[ModelName]:
     return [ModelName(name) for name in ledger.store.folders("settings/")]
 
 
-def uploads(ledger: Ledger, model: ModelName) -> list[dict[str, Any]]:
-    """Every upload of a model with its verdict, in the order in which they were judged."""
-    records = [ledger.require(entry.key) for entry in ledger.entries(f"uploads/{model}/")]
-    return [
-        {
-            "upload": record.key.rsplit("/", 1)[-1],
-            "name": record.data["name"],
-            "verdict": record.data["verdict"],
-            "rows": record.data["rows"],
-            "window": record.data["window"],
-            "reasons": record.data["reasons"],
-        }
-        for record in sorted(records, key=lambda record: record.at)
+def uploads(ledger: Ledger, data: Store, model: ModelName) -> list[dict[str, Any]]:
+    """Every upload of a model with its verdict, in the order in which they were judged, then those not judged yet."""
+    records = {entry.key: ledger.require(entry.key) for entry in ledger.entries(f"uploads/{model}/")}
+    runs_of = _runs_of_uploads(ledger, model)
+    judged = sorted(records.values(), key=lambda record: record.at)
+    waiting_for_it = [
+        {"upload": upload, "name": entry.key, "verdict": "not judged yet"} | dict.fromkeys(_OF_UPLOAD) | {"reasons": []}
+        for entry in data.entries(f"data/{model}/")
+        if upload_key(model, upload := upload_id(data.bucket, entry.key, entry.generation)) not in records
     ]
+    return [*(_upload_line(record, runs_of) for record in judged), *waiting_for_it]
+
+
+def _upload_line(record: Record, runs_of: Mapping[str, str]) -> dict[str, Any]:
+    upload = record.key.rsplit("/", 1)[-1]
+    told = {name: record.data.get(name) for name in ("name", "verdict", *_OF_UPLOAD, "reasons")}
+    return {"upload": upload, **told, "run": runs_of.get(upload)}
+
+
+def _runs_of_uploads(ledger: Ledger, model: ModelName) -> dict[str, str]:
+    """The run that each upload is in: only its window's record says it, since a late marker walks on."""
+    windows = [ledger.require(entry.key) for entry in ledger.entries(windows_prefix(model))]
+    return {upload["id"]: window.data["run"] for window in windows for upload in window.data["uploads"]}
 
 
 def runs(ledger: Ledger, model: ModelName) -> list[RunLine]:

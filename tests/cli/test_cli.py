@@ -16,6 +16,7 @@ from shared.environment import Cloud
 from shared.events import ApprovalRequested, DeploymentApproved, Notification
 from shared.ids import ModelName, RunId, UploadId
 from shared.ledger import Author, Ledger, Outcome, run_key, upload_key, window_key
+from shared.uploading import AGAIN
 from shared.windows import Upload, carry
 from tests.functions.standing_run import event
 
@@ -30,7 +31,8 @@ def run_of_flowers(cloud: Cloud) -> None:
     """One run that asks a person, rows that wait for the next, one rejected file."""
     ledger = Ledger(cloud.state, Author("test", None, None, cloud.now, cloud.token))
     ledger.record("settings/flowers/00000000000000000001", Outcome({"valid": True}))
-    data = {"run": RUN, "rows": 120, "uploads": [], "request": {"reason": "threshold"}, "settings": {}}
+    first = Upload(UploadId("3" * 20), cloud.data.bucket, "data/flowers/a.csv", 1, "1" * 64, 120)
+    data = {"run": RUN, "rows": 120, "uploads": [first.to_json()], "request": {"reason": "threshold"}, "settings": {}}
     ledger.record(window_key(MODEL, 1), Outcome(data, (Notification(model=MODEL, run=RUN, title="training"),)))
     ledger.record(run_key(RUN, "job-1"), Outcome({"job": "projects/p/locations/l/customJobs/1", "attempt": 1}))
     asked = ApprovalRequested(
@@ -43,6 +45,11 @@ def run_of_flowers(cloud: Cloud) -> None:
     carry(ledger, MODEL, upload, 2)
     verdict = {"name": "data/flowers/bad.csv", "verdict": "rejected", "rows": 0, "window": None, "reasons": ["empty"]}
     ledger.record(upload_key(MODEL, "2" * 20), Outcome(verdict))
+    accepted = {"name": "data/flowers/a.csv", "verdict": "accepted", "rows": 121, "accepted": 120, "quarantined": 1}
+    ledger.record(upload_key(MODEL, first.id), Outcome({**accepted, "window": 1, "reasons": ["wrong-width: a row"]}))
+    skipped = {"name": "data/flowers/[red]\x1b[2J/_SUCCESS", "verdict": "skipped", "rows": 0, "reasons": ["not-rows"]}
+    ledger.record(upload_key(MODEL, "4" * 20), Outcome(skipped))
+    cloud.data.create("data/flowers/waiting.csv", b"a,species\n1,rose\n")
 
 
 def serin(home: Path, *words: str, status: int = 0) -> str:
@@ -70,9 +77,17 @@ def heard(cloud: Cloud, topic: str) -> Iterator[list[Any]]:
 
 
 def test_uploads_say_what_became_of_each_file(home: Path) -> None:
-    (line,) = told(home, "uploads", "flowers")
-    assert (line["name"], line["verdict"], line["reasons"]) == ("data/flowers/bad.csv", "rejected", ["empty"])
-    assert "rejected" in serin(home, "uploads", "flowers")
+    lines = {line["name"].rsplit("/", 1)[-1]: line for line in told(home, "uploads", "flowers")}
+    bad, good = lines["bad.csv"], lines["a.csv"]
+    assert (bad["verdict"], bad["rows"], bad["run"], bad["reasons"]) == ("rejected", 0, None, ["empty"])
+    assert (good["verdict"], good["accepted"], good["quarantined"], good["run"]) == ("accepted", 120, 1, RUN)
+    assert (lines["_SUCCESS"]["verdict"], lines["waiting.csv"]["verdict"]) == ("skipped", "not judged yet")
+
+
+def test_names_from_outside_do_not_steer_the_terminal(home: Path) -> None:
+    shown = serin(home, "uploads", "flowers")
+    assert "\x1b" not in shown
+    assert "[red]" in shown.replace("\n", "")
 
 
 def test_runs_and_status_say_where_things_stand(home: Path) -> None:
@@ -104,6 +119,14 @@ def test_drop_uploads_the_settings_first_and_the_files_whole(home: Path, cloud: 
     made = [cloud.data.stat(name) for name in ("settings/flowers.toml", "data/flowers/rows.csv")]
     assert made[0] is not None and made[1] is not None
     assert made[0].created < made[1].created
+
+
+def test_a_file_dropped_again_says_who_asked_for_it(home: Path, cloud: Cloud, tmp_path: Path) -> None:
+    (tmp_path / "again.csv").write_bytes(b"a,species\n1,rose\n")
+    serin(home, "drop", str(tmp_path / "again.csv"), "--model", "flowers", "--again", "--by", "ann")
+    dropped = cloud.data.stat("data/flowers/again.csv")
+    assert dropped is not None
+    assert dropped.metadata == {AGAIN: "ann"}
 
 
 @pytest.mark.parametrize(("command", "answer"), [("approve", "approve"), ("reject", "reject")])
