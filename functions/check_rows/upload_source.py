@@ -14,8 +14,8 @@ from shared.errors import Transient
 from shared.store import Entry, Store
 from shared.tables.checksum import Crc32c
 
-_HEAD_BYTES = 1 << 20  # an object that is no bigger is read at once
-_MANY_BYTES = 1 << 20  # what a reader that jumps about is given at once
+_HEAD_BYTES = 1 << 16  # an object that is no bigger is read at once
+_MANY_BYTES = 1 << 16  # what a reader that jumps about is given at once
 _RESUMPTIONS = 5  # of a download that breaks off, each after some progress or not
 
 

@@ -1,5 +1,6 @@
 """Every rule: what breaks it, under which code, how often and where; and what breaks none."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,6 +163,14 @@ def test_too_many_rows_for_the_unique_columns_is_said_and_rejects_if_the_setting
         found = account.reading()
         assert (found.accepted, "not-checked" in codes(found)) == (not rejects, rejects)
         assert [notice.code for notice in found.notices] == ([] if rejects else ["not-checked"])
+
+
+def test_the_page_of_verdicts_lists_every_code() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text()
+    rows = [
+        f"| `{code}` | {told} |" for told_by in (ROW_CODES, FILE_CODES, NOTICE_CODES) for code, told in told_by.items()
+    ]
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows
 
 
 def test_every_code_is_explained_once() -> None:
