@@ -61,6 +61,7 @@ class Account:
         self._tallies: dict[tuple[str, str], _Tally] = {}
         self._file: list[Problem] = []
         self._bad_rows = 0
+        self._looked_at_cells = 0
         self._quarantine: list[BadRow] = []
         self._quarantined_characters = 0
         self._keys: set[int] | None = set() if rules.unique else None
@@ -127,11 +128,18 @@ class Account:
         for place in sorted(found):
             self._note(self.rows + place + 1, found[place], batch, batch.rows[place])
         self.rows += len(batch.rows)
+        self._looked_at_cells += len(batch.rows) * len(batch.names)
         self._limit()
 
     def _limit(self) -> None:
-        if self.rows > self.rules.max_rows and self.readable():
+        if not self.readable():
+            return
+        if self.rows > self.rules.max_rows:
             self.refuse("too-many-rows", f"has more than {self.rules.max_rows} rows")
+        if self._bad_rows > self.rules.max_bad_rows:
+            self.refuse("hopeless", f"has more than {self.rules.max_bad_rows} bad rows among its first {self.rows}")
+        if self._looked_at_cells > self.rules.max_looked_at_cells:
+            self.refuse("too-slow", f"takes too long: reading stopped after {self.rows} rows")
 
     def _check(self, name: str, cells: Sequence[str]) -> _Findings:
         yield from _of_any_kind(cells)
@@ -239,7 +247,7 @@ class Account:
         return [Problem("new-column", "", name) for name in new]
 
 
-_HOPELESS = frozenset({"too-many-columns", "too-many-rows", "column-name-too-long"})
+_HOPELESS = frozenset({"too-many-columns", "too-many-rows", "column-name-too-long", "hopeless", "too-slow"})
 
 
 def _of_any_kind(cells: Sequence[str]) -> _Findings:

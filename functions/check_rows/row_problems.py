@@ -34,6 +34,8 @@ FILE_CODES = {
     "no-rows": "holds no rows",
     "empty-file": "holds nothing",
     "too-many-bad-rows": "holds more bad rows than can be written aside",
+    "hopeless": "holds so many bad rows that reading stopped",
+    "too-slow": "cannot be read in time: too much of it is out of the ordinary, or not CSV",
     "wrong-format": "is not what its name says",
     "not-csv": "cannot be read as CSV from some row on",
     "unclosed-quote": "has a quote that is never closed",

@@ -9,6 +9,8 @@ from shared.tables.cells import Kind
 
 MAX_UNIQUE_ROWS = 1_000_000  # about 90 bytes each
 MAX_QUARANTINED_ROWS = 100_000  # more is another file than was meant, and training reads the list of them
+MAX_BAD_ROWS = 1_000_000  # nobody mends them one by one, and noting each takes ten times as long as a good one
+MAX_LOOKED_AT_CELLS = 150_000_000  # about five minutes: a function has nine, and would else begin again and again
 MAX_QUARANTINED_CHARACTERS = 16 << 20  # beyond it, rows are written aside by their number alone
 
 
@@ -44,6 +46,8 @@ class Rules:
     max_bytes: int = 10 * 1024**3
     max_rows: int = 1_000_000_000
     max_unique_rows: int = MAX_UNIQUE_ROWS
+    max_bad_rows: int = MAX_BAD_ROWS
+    max_looked_at_cells: int = MAX_LOOKED_AT_CELLS
 
     @property
     def sensitive(self) -> bool:

@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from row_account import Account
 from row_problems import FILE_CODES, NOTICE_CODES, ROW_CODES, Problem, shown
+from row_rules import ColumnRule, Rules
 
+from shared.tables.cells import Batch
 from tests.functions.reading_rows import SCHEMA, codes, reading
 
 HEADER = b"size,kind,y\n"
@@ -150,11 +153,6 @@ def test_no_problem_quotes_a_cell() -> None:
 
 
 def test_too_many_rows_for_the_unique_columns_is_said_and_rejects_if_the_settings_want_it() -> None:
-    from row_account import Account
-    from row_rules import ColumnRule, Rules
-
-    from shared.tables.cells import Batch
-
     for rejects in (False, True):
         rules = Rules("y", {"y": ColumnRule("text", filled=True)}, known=True, unique=("y",), max_unique_rows=3,
                       unchecked_unique_rejects=rejects)  # fmt: skip
@@ -163,6 +161,19 @@ def test_too_many_rows_for_the_unique_columns_is_said_and_rejects_if_the_setting
         found = account.reading()
         assert (found.accepted, "not-checked" in codes(found)) == (not rejects, rejects)
         assert [notice.code for notice in found.notices] == ([] if rejects else ["not-checked"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"), [({"max_bad_rows": 100}, "hopeless"), ({"max_looked_at_cells": 100}, "too-slow")]
+)
+def test_what_would_be_read_for_ever_is_left_with_a_reason(limit: dict[str, int], code: str) -> None:
+    account = Account(Rules("y", {"y": ColumnRule("text", filled=True)}, known=True, **limit))  # type: ignore[arg-type]
+    batches = 0
+    while account.readable():
+        account.look(Batch(["y"], [[""]] * 60))
+        batches += 1
+    found = account.reading(complete=False)
+    assert (batches, found.rows, found.accepted, codes(found)[0]) == (2, 120, False, code)
 
 
 def test_the_page_of_verdicts_lists_every_code() -> None:
