@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,15 @@ class Situation:
         return f"{self.model}, {self.rows} row{'s' * (self.rows > 1)}, {self.connections} connections"
 
 
+@dataclass(frozen=True)
+class _Round:
+    """One server in one situation, once; `cpu` in seconds per answer, which other work on the machine changes least."""
+
+    per_second: float
+    p99: float
+    cpu: float
+
+
 SITUATIONS = (
     Situation("linear", 1, 16, 8),
     Situation("linear", 1, 64, 15),
@@ -83,45 +93,56 @@ class _Measurement:
         features, _ = models.rows()
         self._asked = [[round(float(cell), 4) for cell in row] for row in features[models.TRAINING_ROWS :]]
         self._starts: dict[str, list[float]] = {server.name: [] for server in field}
-        self._cpu: dict[str, list[float]] = {server.name: [] for server in field}
+        self._loads: dict[tuple[Situation, str], list[_Round]] = defaultdict(list)
         self._memory: dict[str, list[float]] = {server.name: [] for server in field}
 
     def rows(self) -> list[Row]:
+        for _ in range(ROUNDS):
+            for model in models.MODELS:
+                for server in self._field:
+                    self._visit(server, model)
         found = [row for situation in SITUATIONS for row in self._compared(situation)]
         return [*found, *self._started_and_held(), *self._same_answers()]
 
-    def _compared(self, situation: Situation) -> list[Row]:
-        loads: dict[str, list[Load]] = {server.name: [] for server in self._field}
-        for _ in range(ROUNDS):
-            for server in self._field:
-                loads[server.name].append(self._load(server, situation))
-        rows = []
-        for name, its in loads.items():
-            rows.append(Row(f"{situation.name}: {name}", middle([load.per_second for load in its]), "answers/s"))
-            rows.append(Row(f"{situation.name}: {name}, p99", 1000 * middle([load.p99 for load in its]), "ms"))
-            rows.append(Row(f"{situation.name}: {name}, CPU", 1e6 * middle(self._cpu[name][-ROUNDS:]), "µs/answer"))
-        ratio = middle([_ratio(each) for each in _rounds(loads)])
-        slower = middle([_slower(each) for each in _rounds(loads)])
-        rows.append(at_least(f"{situation.name}: {SERIN} to the best peer", ratio, "×", situation.least))
-        rows.append(at_most(f"{situation.name}: p99 to the best peer's", slower, "×", 1.0))
-        return rows
-
-    def _load(self, server: Server, situation: Situation) -> Load:
-        """One round; what start and memory of the linear model are is seen on the way."""
+    def _visit(self, server: Server, model: str) -> None:
+        """One start of a server and one round of each of the model's situations."""
         begun = time.perf_counter()
-        with running(server, situation.model, self._core, self._folder / f"{server.name}.log") as (port, tree):
+        with running(server, model, self._core, self._folder / f"{server.name}.log") as (port, tree):
             self._wait(server, port, tree)
             started = time.perf_counter() - begun
-            _settle(tree)
-            before = _cpu_seconds(tree)
-            load = self._asked_for(server, situation, port)
-            self._cpu[server.name].append((_cpu_seconds(tree) - before) / max(1, load.answered))
-            if situation.model == "linear":
+            for situation in SITUATIONS:
+                if situation.model == model:
+                    self._loads[situation, server.name].append(self._load(server, situation, port, tree))
+            if model == "linear":
                 self._starts[server.name].append(started)
                 self._memory[server.name].append(_pss(tree))
+
+    def _load(self, server: Server, situation: Situation, port: int, tree: psutil.Process) -> _Round:
+        _settle(tree)
+        before = _cpu_seconds(tree)
+        load = self._asked_for(server, situation, port)
         if load.failed:
             raise RuntimeError(f"{server.name} answered {load.failed} requests with an error")
-        return load
+        return _Round(load.per_second, load.p99, (_cpu_seconds(tree) - before) / max(1, load.answered))
+
+    def _compared(self, situation: Situation) -> list[Row]:
+        rounds = {server.name: self._loads[situation, server.name] for server in self._field}
+        rows = []
+        for name, its in rounds.items():
+            rows.append(Row(f"{situation.name}: {name}", middle([each.per_second for each in its]), "answers/s"))
+            rows.append(Row(f"{situation.name}: {name}, p99", 1000 * middle([each.p99 for each in its]), "ms"))
+            rows.append(Row(f"{situation.name}: {name}, CPU", 1e6 * middle([each.cpu for each in its]), "µs/answer"))
+        peers = [its for name, its in rounds.items() if name != SERIN]
+        faster, slower, leaner = [], [], []
+        for number, ours in enumerate(rounds[SERIN]):
+            faster.append(ours.per_second / max(its[number].per_second for its in peers))
+            slower.append(ours.p99 / min(its[number].p99 for its in peers))
+            leaner.append(min(its[number].cpu for its in peers) / ours.cpu)
+        best = f"{situation.name}: {SERIN} to the best peer"
+        rows.append(at_least(best, middle(faster), "×", situation.least))
+        rows.append(at_most(f"{best}, p99", middle(slower), "×", 1.0))
+        rows.append(Row(f"{best}, answers per CPU second", middle(leaner), "×"))
+        return rows
 
     def _asked_for(self, server: Server, situation: Situation, port: int) -> Load:
         file = self._folder / "bodies"
@@ -177,18 +198,6 @@ class _Measurement:
                 log = (self._folder / f"{server.name}.log").read_text()
                 raise RuntimeError(f"{server.name} did not start: {log[-2000:]}")
             time.sleep(0.005)
-
-
-def _rounds(loads: Mapping[str, Sequence[Load]]) -> list[dict[str, Load]]:
-    return [{name: its[number] for name, its in loads.items()} for number in range(ROUNDS)]
-
-
-def _ratio(loads: Mapping[str, Load]) -> float:
-    return loads[SERIN].per_second / max(load.per_second for name, load in loads.items() if name != SERIN)
-
-
-def _slower(loads: Mapping[str, Load]) -> float:
-    return loads[SERIN].p99 / min(load.p99 for name, load in loads.items() if name != SERIN)
 
 
 def _pss(tree: psutil.Process) -> float:

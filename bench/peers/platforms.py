@@ -4,6 +4,7 @@ python platforms.py FOLDER            writes the models for both
 """
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import models
 
 def written(folder: Path) -> None:
     """Writes `FOLDER/mlflow/<model>` and `FOLDER/mlserver/<model>`."""
+    logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)  # it warns of pickles, as we do
     for name in models.MODELS:
         fitted = models.fitted(name)
         asked = "score_samples" if name == "isolation" else "predict_proba"
