@@ -76,28 +76,33 @@ class Answering:
     def answered(self, rows: Sequence[Row], wants_probabilities: bool) -> Answered:
         """One prediction per row, in the order of the rows, answered together."""
         answers = self.model.answers(rows)
-        anomalies = self._anomalies(answers, len(rows))
-        scored = {} if answers.scores is None else {ANOMALY_SCORE: answers.scores}
         if not self._labels:
-            values = answers.outputs[:, 0]
-            predictions = [
-                _if_number(value, Prediction(value=value, anomaly_score=score, anomalous=anomalous))
-                for value, (score, anomalous) in zip(values.tolist(), anomalies, strict=True)
-            ]
-            return Answered(predictions, answers.numbers, {VALUE: values, **scored})
-        places, best = answers.outputs.argmax(axis=1), answers.outputs.max(axis=1)
-        everything = answers.outputs.tolist() if wants_probabilities else [msgspec.UNSET] * len(rows)
+            return self._valued(answers)
+        return self._labelled(answers, wants_probabilities)
+
+    def _labelled(self, answers: Answers, wants_probabilities: bool) -> Answered:
+        outputs = answers.outputs
+        places, best = outputs.argmax(axis=1), outputs.max(axis=1)
+        everything = outputs.tolist() if wants_probabilities else [msgspec.UNSET] * len(outputs)
         predictions = [
             _if_number(
                 probability,
                 Prediction(self._labels[place], probability, self._receipt(place), score, anomalous, probabilities),
             )
             for place, probability, (score, anomalous), probabilities in zip(
-                places.tolist(), best.tolist(), anomalies, everything, strict=True
+                places.tolist(), best.tolist(), self._anomalies(answers), everything, strict=True
             )
         ]
-        told = {LABEL: self._label_column[places], PROBABILITY: best, **scored}
+        told = {LABEL: self._label_column[places], PROBABILITY: best, **_scores(answers)}
         return Answered(predictions, answers.numbers, told)
+
+    def _valued(self, answers: Answers) -> Answered:
+        values = answers.outputs[:, 0]
+        predictions = [
+            _if_number(value, Prediction(value=value, anomaly_score=score, anomalous=anomalous))
+            for value, (score, anomalous) in zip(values.tolist(), self._anomalies(answers), strict=True)
+        ]
+        return Answered(predictions, answers.numbers, {VALUE: values, **_scores(answers)})
 
     def score(self, prediction: Prediction) -> Score:
         """The same answer as /score tells it."""
@@ -111,10 +116,10 @@ class Answering:
             prediction.value,
         )
 
-    def _anomalies(self, answers: Answers, rows: int) -> Sequence[tuple[Any, Any]]:
+    def _anomalies(self, answers: Answers) -> Sequence[tuple[Any, Any]]:
         """Score, and whether it is beyond what training has called normal, of each row."""
         if answers.scores is None:
-            return [(msgspec.UNSET, msgspec.UNSET)] * rows
+            return [(msgspec.UNSET, msgspec.UNSET)] * len(answers.outputs)
         scores, threshold = answers.scores.tolist(), self._threshold
         if threshold is None:
             return [(score, msgspec.UNSET) for score in scores]
@@ -125,6 +130,10 @@ class Answering:
             return msgspec.UNSET
         self._sequence += 1
         return self._issuer.issue(self._sequence - 1, label)
+
+
+def _scores(answers: Answers) -> dict[str, Floats]:
+    return {} if answers.scores is None else {ANOMALY_SCORE: answers.scores}
 
 
 def _if_number(number: float, prediction: Prediction) -> Prediction | None:
