@@ -151,7 +151,7 @@ class _Measurement:
             [self._asked[(start + row) % len(self._asked)] for row in range(situation.rows)]
             for start in range(0, count * situation.rows, situation.rows)
         ]
-        file.write_text("\n".join(json.dumps(server.body(rows)) for rows in slices))
+        file.write_text("\n".join(json.dumps(server.body(situation.model, rows)) for rows in slices))
         command = [
             sys.executable, "-m", "bench.load", str(port), server.path(situation.model), str(situation.connections),
             str(SECONDS), str(file),
@@ -181,7 +181,7 @@ class _Measurement:
             told = [
                 prediction
                 for start in range(0, len(self._asked), 1_000)
-                for prediction in _predictions(port, serin.body(self._asked[start : start + 1_000]))
+                for prediction in _predictions(port, serin.body(model, self._asked[start : start + 1_000]))
             ]
         features = np.array(self._asked, dtype=np.float32)
         fitted = models.fitted(model)

@@ -31,7 +31,7 @@ class Server:
     command: Callable[[str, int], Sequence[str]]
     health: str
     path: Callable[[str], str]
-    body: Callable[[Sequence[Sequence[float]]], Any]
+    body: Callable[[str, Sequence[Sequence[float]]], Any]
     variables: Mapping[str, str]
 
 
@@ -80,10 +80,10 @@ def _mlserver(folder: Path) -> Server:
     def path(model: str) -> str:
         return f"/v2/models/{model}/infer"
 
-    def body(rows: Sequence[Sequence[float]]) -> Any:
+    def body(model: str, rows: Sequence[Sequence[float]]) -> Any:
         data = [cell for row in rows for cell in row]
         cells = {"name": "rows", "shape": [len(rows), models.FEATURES], "datatype": "FP32", "data": data}
-        return {"inputs": [cells], "outputs": [{"name": "predict_proba"}]}
+        return {"inputs": [cells], "outputs": [{"name": "predict" if model == "isolation" else "predict_proba"}]}
 
     return Server("MLServer", command, "/v2/health/ready", path, body, {})
 
@@ -97,10 +97,10 @@ def _mlflow(folder: Path) -> Server:
         ]  # fmt: skip
 
     path = {"PATH": f"{ENVIRONMENTS.resolve() / 'platforms/bin'}{os.pathsep}{os.environ['PATH']}"}
-    return Server("MLflow", command, "/health", lambda _: "/invocations", lambda rows: {"inputs": list(rows)}, path)
+    return Server("MLflow", command, "/health", lambda _: "/invocations", lambda _, rows: {"inputs": list(rows)}, path)
 
 
-def _instances(rows: Sequence[Sequence[float]]) -> Any:
+def _instances(_: str, rows: Sequence[Sequence[float]]) -> Any:
     return {"instances": [dict(zip(models.NAMES, row, strict=True)) for row in rows]}
 
 
