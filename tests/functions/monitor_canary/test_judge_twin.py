@@ -1,11 +1,12 @@
 """The twin that the bench simulates with is the judge: on random streams every number and verdict is the same."""
 
+import importlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from judge import advance, decide
-from judge_state import SAFETY_TESTS, TESTS, IntervalCounts, JudgeState, begin
+from judge_state import SAFETY_TESTS, TESTS
 
 from bench.judge_traffic import Arm, Behaviour, Minute, Traffic, every_bucket
 from bench.judge_twin import TESTS as TWIN_TESTS
@@ -32,7 +33,9 @@ class Both:
 
     def __init__(self, rules: EvidenceRules) -> None:
         self.rules, self.twin = rules, Twin(CANARIES, rules)
-        self.states: list[JudgeState] = [begin(rules)] * CANARIES
+        # Looked up now: a test may have put a mistake into one of them.
+        self.judge, self.values = importlib.import_module("judge"), importlib.import_module("judge_state")
+        self.states: list[Any] = [self.values.begin(rules)] * CANARIES
 
     def advance(self, number: int, minute: Minute, percent: int) -> None:
         names = [str(each) for each in minute.categories]
@@ -41,12 +44,12 @@ class Both:
             (counts(minute.canary, each, names), counts(minute.production, each, names)) for each in range(CANARIES)
         ]
         self.states = [
-            advance(state, IntervalCounts(number, *pair), self.rules, percent)
+            self.judge.advance(state, self.values.IntervalCounts(number, *pair), self.rules, percent)
             for state, pair in zip(self.states, arms, strict=True)
         ]
 
     def compare(self) -> set[str]:
-        verdicts = [decide(state, self.rules).kind for state in self.states]
+        verdicts = [self.judge.decide(state, self.rules).kind for state in self.states]
         assert list(self.twin.kinds()) == verdicts
         for place, name in enumerate(TESTS):
             tests = [state.tests[name] for state in self.states]
