@@ -49,6 +49,7 @@ def parquet(table: dict[str, Any] | None = None, **options: Any) -> bytes:
         ("a.parquet", parquet(row_group_size=1, write_statistics=False)),
         ("part-00000", parquet()),
     ],
+    ids=map(str, range(14)),
 )
 def test_the_same_rows_in_every_format_come_to_the_same_count(name: str, body: bytes) -> None:
     found = reading(body, f"data/m/{name}")
