@@ -23,16 +23,19 @@ def main(arguments: list[str]) -> int:
         options.region,
         options.key,
         options.notify_secret,
+        options.channels_secret,
         options.training_image,
         options.serving_image,
     )
-    steps = plan(target, load())
+    table = load()
+    steps = plan(target, table)
     if options.dry_run:
         _show(steps, options.destroy)
         return 0
     if options.destroy and not options.yes and not _agreed(target):
         return 1
     runner = Runner(InstalledGcloud(target.project), target, _WAITS_SECONDS, time.sleep, print)
+    runner.metrics = {metric["name"]: metric for metric in table["metrics"]}
     return _tell(runner.destroy(steps) if options.destroy else runner.deploy(steps), arguments)
 
 
@@ -47,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--yes", action="store_true", help="do not ask before --destroy")
     parser.add_argument("--key", default="", help="a customer-managed key for the buckets")
     parser.add_argument("--notify-secret", default="", metavar="NAME:VERSION", help="the secret with SERIN_NOTIFY_URLS")
+    parser.add_argument(
+        "--channels-secret", default="", metavar="NAME:VERSION", help="the secret with SERIN_NOTIFY_CHANNELS"
+    )
     parser.add_argument("--training-image", default="", metavar="IMAGE@DIGEST")
     parser.add_argument("--serving-image", default="", metavar="IMAGE@DIGEST")
     return parser

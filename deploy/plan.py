@@ -14,6 +14,7 @@ SERVICES = (
     "cloudfunctions",
     "cloudscheduler",
     "iam",
+    "logging",
     "monitoring",
     "pubsub",
     "run",
@@ -34,6 +35,7 @@ class Target:
     region: str
     key: str = ""  # a customer-managed key for the buckets
     notify_secret: str = ""  # NAME:VERSION in Secret Manager, holding SERIN_NOTIFY_URLS
+    channels_secret: str = ""  # the same, holding SERIN_NOTIFY_CHANNELS
     training_image: str = ""  # by digest
     serving_image: str = ""
 
@@ -79,6 +81,7 @@ def plan(target: Target, table: dict[str, Any]) -> tuple[Step, ...]:
         *_functions(target, table),
         *_subscriptions(target, table),
         _clock(target, table),
+        *_metrics(table),
     )
 
 
@@ -207,9 +210,8 @@ def _roles(target: Target, table: dict[str, Any]) -> Iterator[Step]:
         if duty["starts_jobs"]:
             accounts = ("iam", "service-accounts")
             yield _role(accounts, target.email(TRAINER), "roles/iam.serviceAccountUser", member)
-        if function == "notify" and target.notify_secret:
-            secret = target.notify_secret.split(":")[0]
-            yield _role(("secrets",), secret, "roles/secretmanager.secretAccessor", member)
+        for secret in _secrets(target).values() if function == "notify" else ():
+            yield _role(("secrets",), secret.split(":")[0], "roles/secretmanager.secretAccessor", member)
     yield from _trainer(target)
     yield from _dead_letter_roles(table)
 
@@ -277,7 +279,7 @@ def _function_flags(target: Target, table: dict[str, Any], function: str, duty: 
         "SERIN_SERVING_IMAGE": target.serving_image,
         "SERIN_TRAINING_SERVICE_ACCOUNT": target.email(TRAINER),
     }
-    secret = function == "notify" and target.notify_secret
+    secrets = _secrets(target) if function == "notify" else {}
     return (
         "--runtime=python311",
         f"--entry-point={function}",
@@ -289,8 +291,14 @@ def _function_flags(target: Target, table: dict[str, Any], function: str, duty: 
         f"--timeout={table['function_timeout_seconds']}s",
         "--concurrency=1",
         "--set-env-vars=" + ",".join(f"{name}={value}" for name, value in values.items() if value),
-        *((f"--set-secrets=SERIN_NOTIFY_URLS={target.notify_secret}",) if secret else ()),
+        *(("--set-secrets=" + ",".join(f"{name}={secret}" for name, secret in secrets.items()),) if secrets else ()),
     )
+
+
+def _secrets(target: Target) -> dict[str, str]:
+    """The variables of notify that hold secrets, and where each is kept."""
+    named = {"SERIN_NOTIFY_URLS": target.notify_secret, "SERIN_NOTIFY_CHANNELS": target.channels_secret}
+    return {name: secret for name, secret in named.items() if secret}
 
 
 def _subscriptions(target: Target, table: dict[str, Any]) -> Iterator[Step]:
@@ -326,6 +334,18 @@ def _subscription_flags(target: Target, table: dict[str, Any], each: dict[str, s
         *((f"--message-filter={each['filter']}",) if each["filter"] else ()),
         *(letters if dead else ()),
     )
+
+
+def _metrics(table: dict[str, Any]) -> Iterator[Step]:
+    group = ("logging", "metrics")
+    for metric in table["metrics"]:
+        name = metric["name"]
+        yield Step(
+            f"metric {name}",
+            ((*group, "create", name, f"--config-from-file={{metric:{name}}}"),),
+            Look((*group, "describe", name, "--format=json")),
+            ((*group, "delete", name),),
+        )
 
 
 def _clock(target: Target, table: dict[str, Any]) -> Step:

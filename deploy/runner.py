@@ -2,16 +2,17 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from deploy import source
+from deploy import metrics, source
 from deploy.gcloud import Answer, Gcloud, absent, unsettled
 from deploy.plan import Target
 from deploy.steps import Command, Step
 
-_PLACEHOLDER = re.compile(r"\{(number|uri|source)(?::([a-z_-]+))?\}")
+_PLACEHOLDER = re.compile(r"\{(number|uri|source|metric)(?::([a-z_-]+))?\}")
 
 
 class Failed(Exception):
@@ -41,6 +42,7 @@ class Runner:
     sleep: Callable[[float], None]
     say: Callable[[str], None]
     write_source: Callable[[str, Path], None] = source.write
+    metrics: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     _known: dict[str, str] = field(default_factory=dict)
 
     def deploy(self, steps: Sequence[Step]) -> Report:
@@ -114,7 +116,7 @@ class Runner:
         return answer
 
     def _ask(self, command: Command) -> Answer:
-        if not any("{source:" in argument for argument in command):
+        if not any(kind in argument for argument in command for kind in ("{source:", "{metric:")):
             return self.gcloud(tuple(self._filled(argument, Path()) for argument in command))
         with tempfile.TemporaryDirectory(prefix="serin-") as folder:
             return self.gcloud(tuple(self._filled(argument, Path(folder)) for argument in command))
@@ -126,6 +128,10 @@ class Runner:
         if kind == "source":
             self.write_source(name, folder)
             return str(folder)
+        if kind == "metric":
+            file = folder / f"{name}.json"
+            file.write_text(metrics.config(self.metrics[name]), encoding="utf-8")
+            return str(file)
         asked = f"{kind}:{name}"
         if asked not in self._known:
             self._known[asked] = self._look_up(kind, name)

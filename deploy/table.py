@@ -4,6 +4,7 @@
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def derive() -> dict[str, Any]:
             {"name": each.name, "function": each.function, "topic": each.topic, "filter": each.filter}
             for each in wiring.SUBSCRIPTIONS
         ],
+        "metrics": [asdict(metric) for metric in wiring.METRICS],
         "functions": {
             name: {
                 "publishes": sorted({Notification.topic, *(event.topic for event in wiring.PUBLISHES.get(name, ()))}),

@@ -136,6 +136,10 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("serin_handling_seconds", "time that a function took", _HANDLED, ("function",), "seconds"),
     Metric("serin_lag_seconds", "age of an event when it was delivered", _HANDLED, ("function",), "lag_seconds"),
+    Metric(
+        "serin_drop_to_live_seconds", "time from the drop of a run's last file until its model answers everything",
+        {"message": "live"}, (), "seconds_from_drop",
+    ),
     Metric("serin_dead_letters", "messages given up", {**_HANDLED, "function": "record_dead_letter"}),
 )  # fmt: skip
 TICK_SCHEDULE = "* * * * *"

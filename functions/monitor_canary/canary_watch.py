@@ -7,9 +7,12 @@ from rollout_rules import rules_of, settings_of
 
 from shared.envelope import Envelope
 from shared.events import Notification, RollbackRequested, RolledBack, TrafficShifted
-from shared.ledger import Outcome, Record, rollout_key, run_key
+from shared.ids import RunId, UploadId, run_parts
+from shared.ledger import Outcome, Record, rollout_key, run_key, upload_key, window_key
 from shared.rollouts import Rollout, load, promote
 from shared.step import Events, Step
+
+_FILES_LOOKED_AT = 100  # of a window: a measure is not worth more reads
 
 
 def watch(event: TrafficShifted, step: Step) -> Events:
@@ -24,7 +27,7 @@ def watch(event: TrafficShifted, step: Step) -> Events:
         return close_due(rollout, rules_of(rollout.opened, step), step)
     if rollout.returns is not None:
         return _returned(rollout, rollout.returns, step)
-    live = step.ledger.once(run_key(event.run, "end"), lambda: _live(rollout))
+    live = step.ledger.once(run_key(event.run, "end"), lambda: _live(rollout, step))
     if rollout.base is None:
         return [*live.events, *promote(step.ledger, rollout, "monitor_canary", "the first model has no base").events]
     rules = rules_of(rollout.opened, step)
@@ -38,12 +41,22 @@ def _harmful(judged: list[Envelope]) -> bool:
     return any(isinstance(envelope.payload, RollbackRequested) for envelope in judged)
 
 
-def _live(rollout: Rollout) -> Outcome:
+def _live(rollout: Rollout, step: Step) -> Outcome:
     version = rollout.candidate.version.rsplit("@", 1)[-1]
     waits = "the version before stays warm until the bake is over" if rollout.base else "it is the first"
     title = f"{rollout.model}: version {version} answers everything"
     notice = Notification(model=rollout.model, run=rollout.candidate.run, title=title, why=(waits,))
+    step.log.say("INFO", "live", seconds_from_drop=_seconds_from_drop(rollout.candidate.run, step))
     return Outcome({"outcome": "live", "by": "monitor_canary", "reasons": [waits], "set_aside": False}, (notice,))
+
+
+def _seconds_from_drop(run: RunId, step: Step) -> float | None:
+    """Since the last of the run's files was dropped; None where no upload tells when that was."""
+    model, window = run_parts(run)
+    uploads = step.ledger.require(window_key(model, window)).data["uploads"][-_FILES_LOOKED_AT:]
+    records = [step.ledger.find(upload_key(model, UploadId(upload["id"]))) for upload in uploads]
+    dropped = [record.origin.said for record in records if record and record.origin and record.origin.said]
+    return round((step.cloud.now() - max(dropped)).total_seconds(), 3) if dropped else None
 
 
 def _baked(rollout: Rollout, live: Record, step: Step) -> bool:

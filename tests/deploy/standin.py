@@ -45,7 +45,8 @@ class StandIn:
         key = self._key(kind, [name])
         if key in self.state["made"]:
             return Answer(1, err="ALREADY_EXISTS: Resource already exists")
-        self.state["made"][key] = flags
+        # A file is read when the command runs; where it lay is nobody's matter afterwards.
+        self.state["made"][key] = {name: value for name, value in flags.items() if name != "config-from-file"}
         return Answer(0)
 
     def _update(self, kind: str, names: list[str], flags: dict[str, str]) -> Answer:

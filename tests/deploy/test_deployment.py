@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import table
+from deploy import metrics, table
 from deploy.gcloud import Answer
 from deploy.plan import PUSHER, TRAINER, Target, account_of, deployed_name, plan
 from deploy.runner import Runner
@@ -26,6 +26,8 @@ WAITS_SECONDS = (1.0, 2.0)
 FULL = os.environ.get("SERIN_DEPLOY_CHECK") == "full"
 LOOKS = {"describe", "list", "get-iam-policy"}
 
+METRICS = {metric["name"]: metric for metric in table.load()["metrics"]}
+
 
 @cache
 def steps() -> tuple[Step, ...]:
@@ -34,7 +36,7 @@ def steps() -> tuple[Step, ...]:
 
 def runner(gcloud: object, slept: list[float] | None = None) -> Runner:
     pauses: list[float] = [] if slept is None else slept
-    return Runner(gcloud, TARGET, WAITS_SECONDS, pauses.append, lambda _: None, lambda *_: None)  # type: ignore[arg-type]
+    return Runner(gcloud, TARGET, WAITS_SECONDS, pauses.append, lambda _: None, lambda *_: None, metrics=METRICS)  # type: ignore[arg-type]
 
 
 class FailingAt:
@@ -219,3 +221,31 @@ def test_what_a_function_makes_it_may_publish(function: str) -> None:
     code = "".join(path.read_text() for path in (ROOT / "functions" / function).glob("*.py"))
     made = catalogue & set(re.findall(r"\b(\w+)\(", code))
     assert made <= {event.__name__ for event in PUBLISHES.get(function, ())}
+
+
+def test_a_metric_counts_what_the_wiring_says_by_the_same_labels() -> None:
+    handled = json.loads(metrics.config(METRICS["serin_deliveries"]))
+    assert handled["filter"] == 'resource.type="cloud_run_revision" AND jsonPayload.message="handled"'
+    assert handled["labelExtractors"] == {
+        "function": "EXTRACT(jsonPayload.function)",
+        "outcome": "EXTRACT(jsonPayload.outcome)",
+    }
+    assert (handled["metricDescriptor"]["valueType"], "valueExtractor" in handled) == ("INT64", False)
+    lag = json.loads(metrics.config(METRICS["serin_lag_seconds"]))
+    assert (lag["metricDescriptor"]["valueType"], lag["valueExtractor"]) == (
+        "DISTRIBUTION",
+        "EXTRACT(jsonPayload.lag_seconds)",
+    )
+
+
+def test_every_metric_is_made_from_a_file_that_is_there_when_gcloud_reads_it() -> None:
+    class Reading(StandIn):
+        def __call__(self, command: Command, /) -> Answer:
+            for argument in command:
+                if argument.startswith("--config-from-file="):
+                    read.append(json.loads(Path(argument.split("=", 1)[1]).read_text())["name"])
+            return super().__call__(command)
+
+    read: list[str] = []
+    assert runner(Reading()).deploy(steps()).failure == ""
+    assert read == list(METRICS)
