@@ -14,7 +14,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def wheel(root: Path = ROOT) -> bytes:
     """`shared` as a wheel; the same files give the same bytes."""
-    files = {f"shared/{path.name}": path.read_bytes() for path in sorted((root / "shared").glob("*.py"))}
+    found = sorted((root / "shared").rglob("*.py"))
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
     files[f"{_INFO}/METADATA"] = b"Metadata-Version: 2.1\nName: serin-shared\nVersion: 0.1.0\n"
     files[f"{_INFO}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: serin\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files[f"{_INFO}/RECORD"] = _record(files).encode()
