@@ -82,9 +82,12 @@ def test_two_deliveries_and_an_effect_that_fails_come_to_the_same(function: str)
     assert found.failures == []
 
 
-@pytest.mark.parametrize("situated", [shift_and_rollback, two_rollbacks, deployment_and_rollback])
+BESIDE = (shift_and_rollback, two_rollbacks, deployment_and_rollback)
+FAULTS = [*((each, "crashes") for each in BESIDE), *((each, "errors") for each in (BESIDE if LONG else BESIDE[:1]))]
+
+
+@pytest.mark.parametrize(("situated", "fault"), FAULTS)
 @pytest.mark.parametrize("honoured", [True, False], ids=["etags honoured", "etags ignored"])
-@pytest.mark.parametrize("fault", ["crashes", "errors"])
 def test_a_rollback_beside_a_change_of_traffic_comes_to_the_same(
     situated: Callable[[], Case], fault: str, honoured: bool
 ) -> None:
