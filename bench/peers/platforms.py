@@ -18,7 +18,7 @@ def written(folder: Path) -> None:
     logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)  # it warns of pickles, as we do
     for name in models.MODELS:
         fitted = models.fitted(name)
-        asked = "score_samples" if name == "isolation" else "predict_proba"
+        asked = "predict" if name == "isolation" else "predict_proba"
         mlflow.sklearn.save_model(
             fitted, str(folder / "mlflow" / name), serialization_format="cloudpickle", pyfunc_predict_fn=asked
         )
