@@ -203,6 +203,17 @@ def artefacts(
 
 
 @app.command()
+def reproduce(
+    run_name: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson = False, home: Home = None
+) -> None:
+    """Train a run again from its record, on this machine, and compare every number; nothing is written."""
+    with connected(home):
+        # A process of its own: the command knows what images are called, not what is in them.
+        command = [sys.executable, "-m", "training_image.reproduce", _run(run_name), *(["--json"] if as_json else [])]
+        raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command()
 def approve(
     run_name: Annotated[str, typer.Argument(metavar="RUN")], because: Because, by: By = None, home: Home = None
 ) -> None:

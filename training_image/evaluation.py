@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shared.evaluation import Candidate, ChallengerScores, ChampionScores, Evaluation, Majority, MetricComparison
 from training_image.comparison import accuracy, macro_f1, paired_difference
 from training_image.export import Check
+from training_image.libraries import library_versions
 from training_image.metrics import Side, aligned, compare
 from training_image.onnx_model import OnnxModel
 from training_image.rows import Floats, Table
@@ -102,13 +103,6 @@ def evaluate(
         onnx_rows_checked=check.rows,
         onnx_largest_difference=check.largest_difference,
     )
-
-
-def library_versions() -> dict[str, str]:
-    """The versions of the libraries whose change could change a model."""
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx")}
 
 
 def _candidate(tried: Tried) -> Candidate:

@@ -5,37 +5,32 @@
 
 Environment: SERIN_RUN and SERIN_ATTEMPT name the work, CLOUD_ML_JOB_ID the job (Vertex AI sets it), AIP_MODEL_DIR the
 place of the artefacts (Vertex AI derives it from the job's output directory); SERIN_CAUSE and SERIN_TRACEPARENT,
-where given, continue the chain of events. Everything else is read by `shared.environment`.
+where given, continue the chain of events; SERIN_TRAINING_IMAGE
+is the image as it was ordered. Everything else is read by `shared.environment`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from shared.artefacts import digest, key_of, read_artefact
+from shared.artefacts import digest, key_of
 from shared.envelope import Envelope
 from shared.environment import Cloud
 from shared.errors import BadInput, SerinError
 from shared.events import EvaluationCompleted, TrainingFailed
 from shared.ids import ModelName, RunId, run_parts
-from shared.ledger import Author, Ledger, run_key, window_key
-from shared.settings import Settings
+from shared.ledger import Author, Ledger, run_key
 from shared.step import publish
-from shared.windows import Upload as Stored
 from training_image.artefacts import write
 from training_image.errors import BadData, TrainingError
-from training_image.evaluation import Champion
-from training_image.onnx_model import OnnxModel
-from training_image.rows import Upload
-from training_image.signature import Signature
-from training_image.training import Plan, Trained, train
+from training_image.lineage import Code, Lineage, code_of, lineage_of
+from training_image.run_record import read_champion, read_record, read_uploads
+from training_image.training import Trained, train
 
 MAX_REASON_CHARS = 4_000
 """A reason is read by people and travels in an event."""
@@ -51,14 +46,11 @@ class Order:
     output: str
     cause: str | None
     traceparent: str | None
+    code: Code
 
     @property
     def model(self) -> ModelName:
         return run_parts(self.run)[0]
-
-    @property
-    def window(self) -> int:
-        return run_parts(self.run)[1]
 
 
 def read_order(variables: Mapping[str, str], artefacts_bucket: str) -> Order:
@@ -82,6 +74,7 @@ def read_order(variables: Mapping[str, str], artefacts_bucket: str) -> Order:
         output=output,
         cause=variables.get("SERIN_CAUSE") or None,
         traceparent=variables.get("SERIN_TRACEPARENT") or None,
+        code=code_of(variables),
     )
 
 
@@ -108,25 +101,16 @@ def run_job(order: Order, cloud: Cloud) -> int:
 
 
 def _attempt(order: Order, cloud: Cloud, tell: Callable[[str], None]) -> EvaluationCompleted:
-    window = _ledger(order, cloud).require(window_key(order.model, order.window)).data
-    settings = Settings.model_validate(window["settings"])
-    plan = Plan(
-        model=order.model,
-        run=order.run,
-        target=settings.data.target,
-        seed=settings.training.seed,
-        folds=settings.training.folds,
-        delimiter=settings.data.delimiter,
-        schema=window["schema"],
-    )
-    earlier, new = _uploads(window["earlier"], cloud), _uploads(window["uploads"], cloud)
+    record = read_record(order.run, _ledger(order, cloud))
+    earlier, new = read_uploads(record.earlier, cloud), read_uploads(record.window, cloud)
     tell(f"{len(earlier)} earlier and {len(new)} new uploads read")
-    trained = train(plan, earlier, new, _champion(window["champion"], cloud), tell)
-    return _completed(order, cloud, trained)
+    trained = train(record.plan, earlier, new, read_champion(record.champion, cloud), tell)
+    lineage = lineage_of(record, order.attempt, order.code, trained.evaluation.seeds)
+    return _completed(order, cloud, trained, lineage)
 
 
-def _completed(order: Order, cloud: Cloud, trained: Trained) -> EvaluationCompleted:
-    files = trained.artefacts()
+def _completed(order: Order, cloud: Cloud, trained: Trained, lineage: Lineage) -> EvaluationCompleted:
+    files = {**trained.artefacts(), "lineage.json": lineage.model_dump_json(indent=1).encode()}
     write(cloud.artefacts, key_of(cloud.artefacts, order.output), files)
     return EvaluationCompleted(
         model=order.model,
@@ -137,32 +121,6 @@ def _completed(order: Order, cloud: Cloud, trained: Trained) -> EvaluationComple
         digest=digest(files),
         evaluation=trained.evaluation,
     )
-
-
-def _uploads(kept: list[Mapping[str, Any]], cloud: Cloud) -> list[Upload]:
-    return [_upload(Stored.from_json(one), cloud) for one in kept]
-
-
-def _upload(stored: Stored, cloud: Cloud) -> Upload:
-    """Exactly the bytes that were accepted, or BadInput."""
-    where = f"gs://{stored.bucket}/{stored.name}#{stored.generation}"
-    if stored.bucket != cloud.environment.data_bucket:
-        raise BadInput(where, ["not in this installation's data bucket"])
-    content = cloud.data.read(stored.name, stored.generation)
-    if content is None:
-        raise BadInput(where, ["this generation is gone; the data bucket must keep old generations"])
-    if hashlib.sha256(content).hexdigest() != stored.sha256:
-        raise BadInput(where, ["not the bytes that were accepted"])
-    return Upload(stored.name, content)
-
-
-def _champion(kept: Mapping[str, Any] | None, cloud: Cloud) -> Champion | None:
-    if kept is None:
-        return None
-    model, signature = (
-        read_artefact(cloud.artefacts, kept["artefacts"], name) for name in ("model.onnx", "signature.json")
-    )
-    return Champion(OnnxModel(model, Signature.model_validate_json(signature)), kept["run"], str(kept["version"]))
 
 
 def _failed(order: Order, reason: str, *, permanent: bool) -> TrainingFailed:

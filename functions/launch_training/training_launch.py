@@ -72,7 +72,7 @@ def _start(opened: Record, attempt: int, step: Step) -> None:
 
 
 def _made(job: Job, attempt: int, order: JobOrder) -> Outcome:
-    return Outcome({"job": job.name, "attempt": attempt, "output": order.output})
+    return Outcome({"job": job.name, "attempt": attempt, "output": order.output, "image": order.image})
 
 
 def _order(opened: Record, attempt: int, step: Step) -> JobOrder:
@@ -93,6 +93,7 @@ def _order(opened: Record, attempt: int, step: Step) -> JobOrder:
             "SERIN_DATA_BUCKET": environment.data_bucket,
             "SERIN_STATE_BUCKET": environment.state_bucket,
             "SERIN_ARTEFACTS_BUCKET": environment.artefacts_bucket,
+            "SERIN_TRAINING_IMAGE": environment.training_image,
         },
         output=f"gs://{environment.artefacts_bucket}/{model}/{run}/{attempt}",
         machine_type=training.machine_type,

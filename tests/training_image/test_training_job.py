@@ -9,34 +9,19 @@ import pytest
 from shared.artefacts import digest
 from shared.errors import BadInput, Transient
 from shared.events import EvaluationCompleted, TrainingFailed
-from shared.ids import ModelName, UploadId
-from shared.ledger import Author, Ledger, Outcome, window_key
-from shared.settings import DataSettings, Settings
-from shared.windows import Upload as Stored
+from shared.ids import ModelName
+from shared.ledger import Outcome, window_key
+from tests.training_image.recorded_run import MORE, ROWS, drop, ledger, order, window_of
 from tests.world.cloud import MemoryCloud
-from training_image.job import Order, read_order, run_job
+from training_image.job import read_order, run_job
 
 MODEL = ModelName("demo")
-VARIABLES = {"SERIN_RUN": "demo-000002", "SERIN_ATTEMPT": "1", "CLOUD_ML_JOB_ID": "77", "SERIN_CAUSE": "cause-1"}
-ROWS = "size,y\n" + "".join(f"{value},{'big' if value >= 20 else 'small'}\n" for value in range(40))
-MORE = "size,y\n" + "".join(f"{value + 0.5},{'big' if value >= 20 else 'small'}\n" for value in range(40))
-SCHEMA = {"size": "number", "y": "text"}
-NAMES = ("evaluation.json", "golden.json", "model.onnx", "signature.json")
+NAMES = ("evaluation.json", "golden.json", "lineage.json", "model.onnx", "signature.json")
 
 
 @pytest.fixture
 def cloud() -> MemoryCloud:
     return MemoryCloud()
-
-
-def order(**variables: str) -> Order:
-    return read_order({**VARIABLES, **variables}, "artefacts")
-
-
-def drop(cloud: MemoryCloud, name: str, text: str) -> dict[str, Any]:
-    entry = cloud.data.put(name, text.encode())
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return Stored(UploadId(name), "data", name, entry.generation, sha256, text.count("\n") - 1).to_json()
 
 
 def open_run(
@@ -46,16 +31,7 @@ def open_run(
     earlier: list[dict[str, Any]] | None = None,
     champion: dict[str, Any] | None = None,
 ) -> None:
-    settings = Settings(data=DataSettings(target="y"))
-    data = {
-        "uploads": uploads,
-        "earlier": earlier or [],
-        "champion": champion,
-        "schema": SCHEMA,
-        "settings": settings.model_dump(mode="json"),
-    }
-    ledger = Ledger(cloud.state, Author("test", None, None, cloud.now, cloud.token))
-    ledger.record(window_key(MODEL, window), Outcome(data))
+    ledger(cloud).record(window_key(MODEL, window), Outcome(window_of(uploads, earlier, champion)))
 
 
 def said(cloud: MemoryCloud) -> EvaluationCompleted | TrainingFailed:
@@ -105,7 +81,7 @@ def test_a_job_killed_between_two_artefacts_is_completed_by_its_second_life(clou
     assert run_job(order(), cloud) == 1
     assert len(cloud.artefacts.keys()) == 1
     assert run_job(order(), cloud) == 0
-    assert len(cloud.artefacts.keys()) == 4
+    assert len(cloud.artefacts.keys()) == len(NAMES)
 
 
 def test_exactly_the_named_generation_is_read(cloud: MemoryCloud) -> None:
