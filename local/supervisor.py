@@ -50,6 +50,7 @@ class Installation:
             "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self.ports['pubsub']}",
             "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{self.ports['storage']}",
             "SERIN_VERTEX_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
+            "SERIN_LOGGING_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
             "SERIN_FUNCTIONS_HOST": f"http://127.0.0.1:{self.ports['functions']}",
         }
 

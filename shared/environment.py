@@ -7,7 +7,8 @@ The same names are read everywhere; only their values differ between a laptop an
     SERIN_NOTIFY_URLS     (where notices go, separated by spaces: apprise's addresses, or file:///path)
     SERIN_LEASE_SECONDS   (a claim whose holder is silent for longer is taken over)
     SERIN_SWEEP_SECONDS   (how often reconcile looks for uploads that were never announced)
-    PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT       (set only where the services are local)
+    PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT  SERIN_LOGGING_ENDPOINT
+                          (set only where the services are local)
 """
 
 import os
@@ -50,6 +51,7 @@ class Environment:
     training_service_account: str | None
     vertex_endpoint: str | None
     storage_endpoint: str | None
+    logging_endpoint: str
     notify_urls: tuple[str, ...]
 
 
@@ -73,6 +75,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         training_service_account=variables.get("SERIN_TRAINING_SERVICE_ACCOUNT") or None,
         vertex_endpoint=variables.get("SERIN_VERTEX_ENDPOINT") or None,
         storage_endpoint=variables.get("STORAGE_EMULATOR_HOST") or None,
+        logging_endpoint=variables.get("SERIN_LOGGING_ENDPOINT") or "https://logging.googleapis.com",
         notify_urls=tuple(variables.get("SERIN_NOTIFY_URLS", "").split()),
     )
 

@@ -15,6 +15,7 @@ import json
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,13 +23,15 @@ from shared.artefacts import digest, key_of
 from shared.envelope import Envelope
 from shared.environment import Cloud
 from shared.errors import BadInput, SerinError
-from shared.events import EvaluationCompleted, TrainingFailed
+from shared.events import MAX_LOG_LINES, EvaluationCompleted, TrainingFailed
 from shared.ids import ModelName, RunId, run_parts
+from shared.job_logs import MAX_LINE_CHARACTERS
 from shared.ledger import Author, Ledger, run_key
 from shared.step import publish
 from training_image.artefacts import write
-from training_image.errors import BadData, TrainingError
+from training_image.errors import BadData, TrainingError, Untrainable
 from training_image.lineage import Code, Lineage, code_of, lineage_of
+from training_image.packing import pack
 from training_image.run_record import read_champion, read_record, read_uploads
 from training_image.training import Trained, train
 
@@ -80,17 +83,19 @@ def read_order(variables: Mapping[str, str], artefacts_bucket: str) -> Order:
 
 def run_job(order: Order, cloud: Cloud) -> int:
     """Carries the order out and says how it ended; the exit status: 0 with an evaluation, 1 without."""
-    tell = _teller(order)
+    tell = Teller(order)
     try:
         event: EvaluationCompleted | TrainingFailed = _attempt(order, cloud, tell)
     except (TrainingError, SerinError) as error:
-        # Only what is wrong with the rows themselves is final: it sets their window aside.
-        event = _failed(order, str(error), permanent=isinstance(error, BadData))
+        # Only what is wrong with the rows themselves sets their window aside.
+        final, aside = isinstance(error, BadData | Untrainable), isinstance(error, BadData)
+        event = _failed(order, str(error), tell.last_lines, permanent=final, set_aside=aside)
     except Exception as bug:
         # The log has the whole story; the event only where it happened, since an exception's text may quote data.
         traceback.print_exc()
+        tell.trace(bug)
         event = _failed(
-            order, f"{type(bug).__name__} at {_place(bug)}; the job's log has the traceback", permanent=False
+            order, f"{type(bug).__name__} at {_place(bug)}; the job's log has the traceback", tell.last_lines
         )
     publish(cloud, _envelope(order, cloud, event))
     if isinstance(event, TrainingFailed):
@@ -110,27 +115,33 @@ def _attempt(order: Order, cloud: Cloud, tell: Callable[[str], None]) -> Evaluat
 
 
 def _completed(order: Order, cloud: Cloud, trained: Trained, lineage: Lineage) -> EvaluationCompleted:
-    files = {**trained.artefacts(), "lineage.json": lineage.model_dump_json(indent=1).encode()}
-    write(cloud.artefacts, key_of(cloud.artefacts, order.output), files)
+    files = pack(trained, lineage)
+    known = digest(files)
+    place = f"{order.output}{known}/"
+    write(cloud.artefacts, key_of(cloud.artefacts, place), files)
     return EvaluationCompleted(
         model=order.model,
         run=order.run,
         attempt=order.attempt,
         job=order.job,
-        artefacts=order.output,
-        digest=digest(files),
+        artefacts=place,
+        digest=known,
         evaluation=trained.evaluation,
     )
 
 
-def _failed(order: Order, reason: str, *, permanent: bool) -> TrainingFailed:
+def _failed(
+    order: Order, reason: str, log: tuple[str, ...], *, permanent: bool = False, set_aside: bool = False
+) -> TrainingFailed:
     return TrainingFailed(
         model=order.model,
         run=order.run,
         attempt=order.attempt,
         job=order.job,
         reason=reason[:MAX_REASON_CHARS],
+        log=log,
         permanent=permanent,
+        set_aside=set_aside,
     )
 
 
@@ -159,13 +170,26 @@ def _place(bug: Exception) -> str:
     return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
-def _teller(order: Order) -> Callable[[str], None]:
-    started = time.monotonic()
+class Teller:
+    """Says how far the job is, a line of JSON each, and remembers the last lines for whoever asks why it failed."""
 
-    def tell(message: str) -> None:
-        line = {"severity": "INFO", "run": order.run, "attempt": order.attempt, "message": message}
-        line["seconds"] = round(time.monotonic() - started, 1)
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._started = time.monotonic()
+        self._said: deque[str] = deque(maxlen=MAX_LOG_LINES)
+
+    def __call__(self, message: str) -> None:
+        seconds = round(time.monotonic() - self._started, 1)
+        line = {"severity": "INFO", "run": self._order.run, "attempt": self._order.attempt, "message": message}
+        sys.stdout.write(json.dumps({**line, "seconds": seconds}, ensure_ascii=False) + "\n")
         sys.stdout.flush()
+        self._said.append(f"{seconds:6.1f} s  {message}"[:MAX_LINE_CHARACTERS])
 
-    return tell
+    def trace(self, bug: Exception) -> None:
+        """Remembers where a bug happened, never what it said: an exception's text may quote data."""
+        for frame in traceback.extract_tb(bug.__traceback__):
+            self._said.append(f"  at {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} in {frame.name}")
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        return tuple(self._said)

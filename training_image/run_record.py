@@ -29,7 +29,6 @@ class RunRecord:
     earlier: tuple[Stored, ...]
     window: tuple[Stored, ...]
     champion: Mapping[str, Any] | None
-    settings: Settings
     settings_generation: int
 
 
@@ -37,21 +36,12 @@ def read_record(run: RunId, ledger: Ledger) -> RunRecord:
     """The record of a run whose window is closed; NotYet if it is not."""
     kept = ledger.require(window_key(*run_parts(run))).data
     settings = Settings.model_validate(kept["settings"])
-    plan = Plan(
-        model=run_parts(run)[0],
-        run=run,
-        target=settings.data.target,
-        seed=settings.training.seed,
-        folds=settings.training.folds,
-        delimiter=settings.data.delimiter,
-        schema=kept["schema"],
-    )
+    plan = Plan(model=run_parts(run)[0], run=run, settings=settings, schema=kept["schema"])
     return RunRecord(
         plan=plan,
         earlier=tuple(Stored.from_json(one) for one in kept["earlier"]),
         window=tuple(Stored.from_json(one) for one in kept["uploads"]),
         champion=kept["champion"],
-        settings=settings,
         settings_generation=kept.get("settings_generation", 0),
     )
 

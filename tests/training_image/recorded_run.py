@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.ids import UploadId
 from shared.ledger import Author, Ledger
-from shared.settings import DataSettings, Settings
+from shared.settings import Settings
 from shared.windows import Upload as Stored
 from tests.world.cloud import MemoryCloud
 from training_image.job import Order, read_order
@@ -38,7 +38,8 @@ def window_of(
     **sections: dict[str, Any],
 ) -> dict[str, Any]:
     """What a closed window's record holds."""
-    settings = Settings.model_validate({"data": DataSettings(target="y").model_dump(), **sections})
+    training = {"candidates": ["LogisticRegression", "RandomForest"]}
+    settings = Settings.model_validate({"data": {"target": "y"}, "training": training, **sections})
     return {
         "uploads": uploads,
         "earlier": earlier or [],

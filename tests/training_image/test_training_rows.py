@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training_image.errors import BadData
-from training_image.rows import MAX_LABELS, MAX_TEXTS_PER_COLUMN, Feature, Upload, read_table
+from training_image.errors import BadData, Untrainable
+from training_image.rows import MAX_TEXTS_PER_COLUMN, Feature, Upload, read_table
 
 
 def upload(text: str, name: str = "rows.csv") -> Upload:
@@ -57,14 +57,6 @@ def test_what_is_no_finite_number_to_everybody_is_a_text(cell: str) -> None:
     assert read_table([], [upload(f"a,y\n{cell},x\n2,z\n")], "y").features == (Feature("a", "text"),)
 
 
-def test_a_single_class_is_named() -> None:
-    assert reasons_of(upload("a,y\n1,x\n2,x\n")) == ("every row has the same target 'y': 'x'",)
-
-
-def test_missing_targets_are_counted() -> None:
-    assert reasons_of(upload("a,y\n1,x\n2,\n3, \n4,z\n")) == ("2 of 4 rows have no target 'y'",)
-
-
 def test_an_absent_target_column_is_named() -> None:
     assert reasons_of(upload("a,b\n1,x\n")) == ("rows.csv: there is no target column 'y'",)
 
@@ -85,7 +77,6 @@ def test_several_things_wrong_are_all_named() -> None:
         (b'a,y\n"open,x\n', "not a CSV file in UTF-8"),
         (b"", "empty, without even a header"),
         (b"a,y\n1\n", "row 1 does not have 2 cells"),
-        (b"a,y\n", "the new window has no rows"),
         (b"y\nx\nz\n", "0 features"),
         (b"a,y\n1e300,x\n1,z\n", "too big for 32 bits"),
     ],
@@ -93,13 +84,6 @@ def test_several_things_wrong_are_all_named() -> None:
 def test_what_cannot_be_a_table_has_a_reason(content: bytes, reason: str) -> None:
     found = reasons_of(Upload("rows.csv", content))
     assert any(reason in one for one in found), found
-
-
-def test_a_target_that_is_no_class_is_named() -> None:
-    rows = "".join(f"1,label {number}\n" for number in range(MAX_LABELS + 1))
-    assert reasons_of(upload(f"a,y\n{rows}")) == (
-        f"target 'y' has {MAX_LABELS + 1} different labels, at most {MAX_LABELS} are allowed",
-    )
 
 
 def test_a_column_of_identifiers_is_named() -> None:
@@ -131,3 +115,15 @@ def test_texts_where_the_schema_says_numbers_are_named() -> None:
 
 def test_cells_may_be_separated_by_something_else() -> None:
     assert read_table([], [upload("a;y\n1;x\n2;z\n")], "y", ";").features == (Feature("a", "number"),)
+
+
+def test_ignored_columns_are_no_features_but_can_be_looked_at() -> None:
+    table = read_table([], [upload("a,b,y\n1,red,x\n2,blue,z\n")], "y", ignored=["b"], looked_at=["b"])
+    assert table.features == (Feature("a", "number"),)
+    assert table.looked_at["b"].tolist() == ["red", "blue"]
+
+
+@pytest.mark.parametrize(("named", "reason"), [({"ignored": ["c"]}, "column 'c'"), ({"ignored": ["a"]}, "no feature")])
+def test_settings_that_name_no_column_or_leave_none_have_a_reason(named: dict[str, list[str]], reason: str) -> None:
+    with pytest.raises(Untrainable, match=reason):
+        read_table([], [upload("a,y\n1,x\n2,z\n")], "y", **named)
