@@ -53,9 +53,14 @@ def run() -> None:
 def up(
     home: Annotated[Path, typer.Option(help="where everything is kept")] = DEFAULT_HOME,
     tick_seconds: Annotated[float, typer.Option(help="how often the clock ticks")] = 5.0,
+    trainer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FOLDER", help="run this folder's main.py as the image of that name"),
+    ] = None,
 ) -> None:
     """Run the local cloud and every function, until Ctrl-C."""
     command = [sys.executable, "-m", "local", "--home", str(home), "--tick-seconds", str(tick_seconds)]
+    command += [f"--trainer={one}" for one in trainer or ()]
     with subprocess.Popen(command) as process:
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())

@@ -19,9 +19,12 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=Path("build/local"))
     parser.add_argument("--tick-seconds", type=float, default=60.0)
     parser.add_argument("--ports", type=int, default=8680, help="the first port; 0 takes free ones")
+    parser.add_argument(
+        "--trainer", action="append", default=[], type=_trainer, metavar="NAME=FOLDER", help="an image that is a folder"
+    )
     given = parser.parse_args()
     ended = ending()
-    installation = installed(given.home, given.tick_seconds, given.ports)
+    installation = installed(given.home, given.tick_seconds, given.ports, dict(given.trainer))
     with running(installation):
         for name, value in installation.environment.items():
             sys.stdout.write(f"{name}={value}\n")
@@ -30,6 +33,13 @@ def main() -> None:
         for told in _added(installation.notices, ended):
             sys.stdout.write(told)
             sys.stdout.flush()
+
+
+def _trainer(said: str) -> tuple[str, Path]:
+    name, _, folder = said.rpartition("=")
+    if not name or not (Path(folder) / "main.py").is_file():
+        raise argparse.ArgumentTypeError(f"{said!r} is not NAME=FOLDER with a main.py in the folder")
+    return name, Path(folder).resolve()
 
 
 def _added(path: Path, ended: threading.Event) -> Iterator[str]:

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.processes import Child, Processes, free_port, wait_for_port, without_credentials
@@ -27,6 +27,7 @@ class Installation:
     tick_seconds: float
     ports: Mapping[str, int]
     notify_urls: tuple[str, ...] = ()
+    trainers: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def notices(self) -> Path:
@@ -84,7 +85,9 @@ class Installation:
         return [sys.executable, "-m", f"local.{service}", "--port", port, "--data", data]
 
 
-def installed(home: Path, tick_seconds: float, first_port: int) -> Installation:
+def installed(
+    home: Path, tick_seconds: float, first_port: int, trainers: Mapping[str, Path] | None = None
+) -> Installation:
     """An installation in a home: on the ports it had before, else from the first port on, 0 meaning free ones."""
     home.mkdir(parents=True, exist_ok=True)
     kept = home / "ports.json"
@@ -94,7 +97,8 @@ def installed(home: Path, tick_seconds: float, first_port: int) -> Installation:
     else:
         ports = {name: first_port + place if first_port else free_port() for place, name in enumerate(services)}
         kept.write_text(json.dumps(ports))
-    return Installation(home.resolve(), tick_seconds, ports, tuple(os.environ.get("SERIN_NOTIFY_URLS", "").split()))
+    notify_urls = tuple(os.environ.get("SERIN_NOTIFY_URLS", "").split())
+    return Installation(home.resolve(), tick_seconds, ports, notify_urls, trainers or {})
 
 
 @contextmanager
@@ -105,7 +109,7 @@ def running(installation: Installation) -> Iterator[None]:
     """
     home = installation.home
     (home / "environment").unlink(missing_ok=True)
-    _write_images(home / "images.json")
+    _write_images(home / "images.json", installation.trainers)
     processes = Processes(home / "supervisor")
     processes.end_leftovers()
     services = {
@@ -183,13 +187,14 @@ def _wire(installation: Installation) -> None:
     wire_storage(known["STORAGE_EMULATOR_HOST"], PROJECT, known["SERIN_DATA_BUCKET"], others)
 
 
-def _write_images(path: Path) -> None:
-    """What stands for the two images on this machine."""
+def _write_images(path: Path, trainers: Mapping[str, Path]) -> None:
+    """What stands for images on this machine: Serin's two, and folders with a `main.py` for other trainers'."""
     images = {
         "serin-training:local": {"command": [sys.executable, "-m", "training_image"], "cwd": str(_ROOT)},
         "serin-serving:local": {"command": [sys.executable, "-m", "serving_image"], "cwd": str(_ROOT)},
     }
-    path.write_text(json.dumps(images))
+    own = {name: {"command": [sys.executable, "main.py"], "cwd": str(folder)} for name, folder in trainers.items()}
+    path.write_text(json.dumps({**images, **own}))
 
 
 def _write_environment(path: Path, variables: Mapping[str, str]) -> None:

@@ -11,26 +11,18 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
-from sklearn.datasets import load_breast_cancer, load_iris, load_wine
-from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import PredefinedSplit, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.datasets import load_iris
 
 from shared.evaluation import Evaluation
 from shared.settings import Settings
 from training_image.evaluation import Champion
 from training_image.metrics import ROWS_MIN, Side, aligned, compare
 from training_image.rows import Upload
-from training_image.selection import assign_folds
 from training_image.training import Plan, train
 
 CANDIDATES = ["LogisticRegression", "RandomForest"]
 SETTINGS = Settings.model_validate({"data": {"target": "y"}, "training": {"candidates": CANDIDATES}})
 PLAN = Plan("known", "known-000001", SETTINGS)
-EARLIER = 60
 
 
 def upload(columns: np.ndarray, target: np.ndarray) -> Upload:
@@ -70,33 +62,6 @@ METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "roc_auc", "
 
 def plain(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     return {metric: plain_metric(metric, truth, probabilities) for metric in METRICS}
-
-
-def plain_candidate(name: str) -> Any:
-    if name == "RandomForest":
-        return RandomForestClassifier(n_estimators=50, random_state=0)
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-
-
-@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
-def test_the_numbers_of_three_real_data_sets_are_those_of_plain_scikit_learn(load: Callable[[], Any]) -> None:
-    data = load()
-    order = np.random.default_rng(0).permutation(len(data.target))
-    columns, target = data.data[order].astype(np.float32).astype(np.float64), data.target[order]
-    found = train(
-        PLAN,
-        [upload(data.data[order][:EARLIER], target[:EARLIER])],
-        [upload(data.data[order][EARLIER:], target[EARLIER:])],
-    ).evaluation
-    judged = np.arange(len(target)) >= EARLIER
-    split = PredefinedSplit(assign_folds(target, judged, 5, 0))
-    challenger = cross_val_predict(plain_candidate(found.chosen), columns, target, cv=split, method="predict_proba")
-    rival = DummyClassifier(strategy="prior").fit(columns, target).predict_proba(columns)
-    expected = plain(target[judged], challenger[judged]), plain(target[judged], rival[judged])
-    assert {one.metric: one.challenger for one in found.comparisons} == pytest.approx(expected[0], abs=1e-9)
-    assert {one.metric: one.rival for one in found.comparisons} == pytest.approx(expected[1], abs=1e-9)
-    for one in found.comparisons:
-        assert one.difference.estimate == pytest.approx(expected[0][one.metric] - expected[1][one.metric], abs=1e-9)
 
 
 def sides(rows: int, labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

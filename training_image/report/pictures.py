@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from shared.evaluation import Difference, MetricComparison
@@ -40,11 +41,14 @@ def _cells(found: Confusion, cell: int, left: int, top: int) -> Iterator[str]:
 
 
 def calibration(bins: Sequence[Bin]) -> str:
-    """Confidence against the share of right answers; on the dashed line, what is said is what is true."""
+    """Confidence against the share of right answers, larger dots for more rows; on the dashed line both agree."""
     frame = Frame(_UNIT, _UNIT, "confidence of the answer", "share of right answers")
-    points = [(one.confidence, one.right) for one in bins]
-    shapes = (line(frame, [(0, 0), (1, 1)], _QUIET, dashed=True), line(frame, points, COLOURS[0]))
-    return plot(frame, *shapes, dots(frame, points, COLOURS[0]), title="calibration")
+    rows = sum(one.rows for one in bins) or 1
+    shapes = [
+        dots(frame, [(one.confidence, one.right)], COLOURS[0], 2 + 8 * math.sqrt(one.rows / rows)) for one in bins
+    ]
+    path = line(frame, [(one.confidence, one.right) for one in bins], COLOURS[0])
+    return plot(frame, line(frame, [(0, 0), (1, 1)], _QUIET, dashed=True), path, *shapes, title="calibration")
 
 
 def roc(curves: Sequence[Curve]) -> str:
