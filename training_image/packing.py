@@ -6,6 +6,7 @@ import json
 
 from shared.artefacts import REPORT
 from training_image.anomaly import AnomalyModel, train_anomaly
+from training_image.baseline import baseline_of
 from training_image.lineage import Lineage
 from training_image.report.findings import report_of
 from training_image.report.model_card import model_card
@@ -28,10 +29,15 @@ def pack(trained: Trained, lineage: Lineage) -> dict[str, bytes]:
         "model.onnx": trained.model.content,
         "anomaly.onnx": anomaly.content,
         "signature.json": _signature(trained, anomaly),
+        "baseline.json": _baseline(trained, anomaly),
         "golden.json": as_json(trained.golden),
         "evaluation.json": as_json(trained.evaluation.model_dump(mode="json")),
         "lineage.json": as_json(lineage.model_dump(mode="json")),
     }
+
+
+def _baseline(trained: Trained, anomaly: AnomalyModel) -> bytes:
+    return baseline_of(trained.table, trained.goal, trained.unseen, anomaly.scores)
 
 
 def as_json(value: object) -> bytes:

@@ -113,6 +113,7 @@ def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _lineage(place: str, cloud: Cloud) -> Lineage:
+    """What Serin's trainer has left; BadInput where another trainer left its own."""
     return Lineage.model_validate_json(read_artefact(cloud.artefacts, place, "lineage.json"))
 
 

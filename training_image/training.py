@@ -12,6 +12,7 @@ from training_image.candidates import candidates
 from training_image.evaluation import Champion, Judged, evaluate, judge
 from training_image.export import check, golden, to_onnx
 from training_image.goals import Goal, goal_of, metric_of
+from training_image.metrics import Doubles
 from training_image.onnx_model import OnnxModel
 from training_image.preprocessing import Shape, matrix
 from training_image.rows import Kind, Table, Upload, read_table
@@ -31,7 +32,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trained:
-    """The challenger as it would be served, its golden answers and its evaluation, and what these were made from."""
+    """The challenger as it would be served, its golden answers and its evaluation, and what these were made from.
+
+    `unseen` are the answers [judged rows, outputs] by fits that had not seen the row.
+    """
 
     plan: Plan
     model: OnnxModel
@@ -41,6 +45,7 @@ class Trained:
     shape: Shape
     goal: Goal
     judged: Judged
+    unseen: Doubles
 
 
 def train(
@@ -80,7 +85,9 @@ def train(
     evaluation = evaluate(
         table, goal, judged, tried, chosen, champion, proof, primary, settings.slices, seeds
     )  # fmt: skip
-    return Trained(plan, exported, golden(exported, table), evaluation, table, shape, goal, judged)
+    return Trained(
+        plan, exported, golden(exported, table), evaluation, table, shape, goal, judged, chosen.answers[table.judged]
+    )
 
 
 def _table(plan: Plan, earlier: Sequence[Upload], window: Sequence[Upload]) -> Table:

@@ -19,6 +19,7 @@ MODEL = ModelName("demo")
 NAMES = (
     "README.md",
     "anomaly.onnx",
+    "baseline.json",
     "evaluation.json",
     "golden.json",
     "lineage.json",
