@@ -5,6 +5,7 @@ The proof is made on every judged row, so a model that would answer differently 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,10 @@ def convert(fitted: Any, signature: Signature, options: Any = None) -> Any:
     numbers, texts = len(signature.names("number")), len(signature.names("text"))
     inputs = [("numbers", FloatTensorType([None, numbers])), ("texts", StringTensorType([None, texts]))]
     wanted = [one for one, width in zip(inputs, (numbers, texts), strict=True) if width]
-    return convert_sklearn(fitted, name=signature.model, initial_types=wanted, options=options)
+    with warnings.catch_warnings():
+        # skl2onnx 1.20 gives a bool to an attribute of integers, about which protobuf 6 only warns.
+        warnings.simplefilter("ignore")
+        return convert_sklearn(fitted, name=signature.model, initial_types=wanted, options=options)
 
 
 def rename_output(model: Any, name: str, wanted: str) -> None:

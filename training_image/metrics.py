@@ -21,6 +21,8 @@ from training_image.comparison import CONFIDENCE_Z, paired_difference
 ROWS_MIN = 30
 """With fewer rows the normal approximation of these intervals says too much: there is no interval then."""
 CALIBRATION_BINS = 10
+ROUNDING = 1e-5
+"""Of a probability calculated in 32 bits, in tenths."""
 
 Doubles = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -110,9 +112,15 @@ def calibration_error(side: Side) -> Measured:
     """The expected calibration error of the best label's probability, over ten bins of equal width."""
     confidence = side.probabilities.max(axis=1)
     excess = confidence - (side.truth == side.answers)
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    bins = calibration_bins(confidence)
     signs = np.sign(np.bincount(bins, weights=excess, minlength=CALIBRATION_BINS))
     return _mean(signs[bins] * excess)
+
+
+def calibration_bins(confidence: Doubles) -> Codes:
+    """The bin of each confidence [rows]; what 32 bits have rounded to just below an edge is on it."""
+    places: Codes = np.floor(confidence * CALIBRATION_BINS + ROUNDING).astype(np.int64)
+    return np.minimum(places, CALIBRATION_BINS - 1)
 
 
 def exact_accuracy(one: Side, other: Side) -> Difference:

@@ -40,7 +40,7 @@ Metrics = dict[str, Callable[[np.ndarray, np.ndarray], float]]
 
 
 def calibration(truth: np.ndarray, given: np.ndarray) -> float:
-    best, total = given.max(axis=1), 0.0
+    best, total = given.max(axis=1).round(6), 0.0
     for low in np.arange(10) / 10:
         inside = (best >= low) & ((best < low + 0.1 - 1e-12) | (low == 0.9))
         if inside.any():

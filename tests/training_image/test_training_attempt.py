@@ -231,6 +231,12 @@ def test_a_champion_is_compared_although_its_features_are_now_made_otherwise() -
     assert (second.evaluation.comparison("accuracy").rival or 0) > 0.9
 
 
+def test_boosting_is_exported_too() -> None:
+    settings = {**PLAN.settings.model_dump(), "training": {"candidates": ["HistGradientBoosting"], "folds": 2}}
+    found = train(Plan("demo", "demo-000001", Settings.model_validate(settings)), [], [upload(mixed(120))]).evaluation
+    assert (found.chosen, found.onnx_rows_checked) == ("HistGradientBoosting", 120)
+
+
 def test_an_empty_text_may_be_a_category_of_its_own() -> None:
     rows = [{"colour": colour, "y": str(colour == "")} for colour in ["red", "", "green"] * 30]
     settings = {**PLAN.settings.model_dump(), "preprocessing": {"missing_texts": "own", "missing_numbers": "zero"}}
@@ -240,7 +246,7 @@ def test_an_empty_text_may_be_a_category_of_its_own() -> None:
 
 def test_the_best_of_three_kinds_is_chosen_by_the_metric_that_the_settings_name() -> None:
     settings = Settings.model_validate({"data": {"target": "y"}, "decision": {"primary": "log_loss"}})
-    found = train(Plan("demo", "demo-000001", settings), [], [upload(mixed(150))]).evaluation
+    found = train(Plan("demo", "demo-000001", settings), [], [upload(mixed(60))]).evaluation
     losses = {one.name: one.score or 0 for one in found.candidates}
     assert list(losses) == ["LogisticRegression", "RandomForest", "HistGradientBoosting"]
     assert (found.primary, losses[found.chosen]) == ("log_loss", min(losses.values()))

@@ -12,7 +12,7 @@ from shared.evaluation import Evaluation
 from shared.scorecard import Card, grade
 from training_image.goals import Goal, Labels
 from training_image.lineage import Lineage
-from training_image.metrics import CALIBRATION_BINS, Metric, Side
+from training_image.metrics import CALIBRATION_BINS, Metric, Side, calibration_bins
 from training_image.onnx_model import OnnxModel
 from training_image.regression_metrics import Values
 from training_image.rows import Table
@@ -103,7 +103,7 @@ def _confusion(side: Side, names: tuple[str, ...]) -> Confusion:
 
 def _calibration(side: Side) -> tuple[Bin, ...]:
     confidence, right = side.probabilities.max(axis=1), side.truth == side.answers
-    places = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    places = calibration_bins(confidence)
     return tuple(
         Bin(confidence=float(confidence[of].mean()), right=float(right[of].mean()), rows=int(of.sum()))
         for of in (places == place for place in range(CALIBRATION_BINS))
