@@ -85,7 +85,7 @@ class SliceSettings(_Section):
     columns: tuple[str, ...] = Field(
         (), max_length=10, description="columns whose values make slices; numbers: quarters"
     )
-    groups: tuple[str, ...] = Field((), max_length=10, description="columns whose values make sensitive groups")
+    groups: tuple[str, ...] = Field((), max_length=5, description="columns whose values make sensitive groups")
     rows_min: int = Field(30, ge=10, description="fewer judged rows of a slice or group say nothing about it")
 
 

@@ -15,7 +15,7 @@ from training_image.comparison import CONFIDENCE_Z
 from training_image.metrics import Measured, Metric, compare
 from training_image.rows import Table
 
-MAX_SLICES_PER_COLUMN = 20
+MAX_SLICES_PER_COLUMN = 10
 """The commonest values; more would not fit into an event, and few of them would have enough rows."""
 MAX_VALUE_CHARACTERS = 40
 

@@ -6,6 +6,7 @@ claim ─► list by label ─► adopt the oldest or create ─► job-<attempt
 from window_closing import bind, close
 
 from shared.envelope import Envelope
+from shared.errors import Refused
 from shared.events import TrainingFailed, TrainingRequested
 from shared.ids import ModelName, RunId, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
@@ -30,8 +31,7 @@ def launch(event: TrainingRequested, step: Step) -> Events:
     if closed is None or window is None:
         return said
     sweep(step.ledger, event.model, window)
-    _start(closed, 1, step)
-    return [*said, *closed.events]
+    return [*said, *_start(closed, 1, step), *closed.events]
 
 
 def try_again(event: TrainingFailed, step: Step) -> Events:
@@ -48,8 +48,7 @@ def try_again(event: TrainingFailed, step: Step) -> Events:
     told = {"reason": event.reason, "log": list(event.log), "last": last}
     failed = step.ledger.once(run_key(event.run, f"failed-{event.attempt}"), lambda: Outcome(told))
     if not failed.data["last"]:
-        _start(opened, event.attempt + 1, step)
-        return ()
+        return _start(opened, event.attempt + 1, step)
     return step.ledger.once(run_key(event.run, "end"), lambda: _given_up(event)).events
 
 
@@ -59,18 +58,31 @@ def _given_up(event: TrainingFailed) -> Outcome:
     return run_end(event.run, "failed", "training", title, reasons, set_aside=event.set_aside)
 
 
-def _start(opened: Record, attempt: int, step: Step) -> None:
+def _start(opened: Record, attempt: int, step: Step) -> Events:
+    """Has the attempt's job made and recorded; the run's end if Vertex AI will never make it as it was ordered."""
     run = RunId(opened.data["run"])
     key = run_key(run, f"job-{attempt}")
     if step.ledger.find(key) is not None:
-        return
+        return ()
+    if (end := step.ledger.find(run_key(run, "end"))) is not None:
+        return end.events
     order = _order(opened, attempt, step)
     step.ledger.claim(key, step.cloud.environment.lease_seconds)
     visible = step.cloud.vertex.jobs(order.labels)
-    job = visible[0] if visible else step.cloud.vertex.create_job(order)
+    try:
+        job = visible[0] if visible else step.cloud.vertex.create_job(order)
+    except Refused as refused:
+        why = f"attempt {attempt}: {refused}"
+        return step.ledger.once(run_key(run, "end"), lambda: _not_made(run, why)).events
     recorded = step.ledger.once(key, lambda: _made(job, attempt, order))
     if recorded.data["job"] != job.name and not job.ended:
         step.cloud.vertex.cancel_job(job.name)
+    return ()
+
+
+def _not_made(run: RunId, why: str) -> Outcome:
+    title = f"{run_parts(run)[0]}: no training job could be made"
+    return run_end(run, "failed", "training", title, (why,), wanted="mend [training] in the settings, then drop rows")
 
 
 def _made(job: Job, attempt: int, order: JobOrder) -> Outcome:

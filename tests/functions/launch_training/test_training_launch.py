@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Transient
+from shared.errors import Refused, Transient
 from shared.events import Notification, TrainingRequested
 from shared.ids import UploadId
 from shared.ledger import Outcome, run_key, window_key
@@ -134,6 +134,18 @@ def test_a_persons_request_without_rows_is_answered() -> None:
     assert isinstance(notice, Notification)
     assert "nothing to train on" in notice.title
     assert cloud.vertex.orders == []
+
+
+def test_a_job_that_vertex_ai_refuses_to_make_ends_the_run_with_the_reason(cloud: MemoryCloud) -> None:
+    cloud.door.before["vertex.create_job"] = Refused("vertex.create_job", "status 400: Image 'mine:1' is not there")
+    assert launch(cloud) == 200
+    end = data_of(cloud, "runs/digits/000001/end")
+    assert (end["outcome"], end["set_aside"]) == ("failed", False)
+    assert end["reasons"] == ["attempt 1: vertex.create_job refused: status 400: Image 'mine:1' is not there"]
+    first = published(cloud)
+    assert launch(cloud) == 200
+    assert published(cloud) == first
+    assert jobs(cloud) == []
 
 
 @pytest.fixture
