@@ -58,10 +58,14 @@ def up(
     tick_seconds: Annotated[float, typer.Option(help="how often the clock ticks")] = 5.0,
     pubsub: Pubsub = None,
     storage: Storage = None,
+    trainer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FOLDER", help="run this folder's main.py as the image of that name"),
+    ] = None,
 ) -> None:
     """Run the local cloud and every function, until Ctrl-C."""
     command = [sys.executable, "-m", "local", "--home", str(home), "--tick-seconds", str(tick_seconds)]
-    command += borrowing(pubsub, storage)
+    command += [*borrowing(pubsub, storage), *(f"--trainer={one}" for one in trainer or ())]
     with subprocess.Popen(command) as process:
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -226,6 +230,17 @@ def artefacts(
         for entry in cloud.artefacts.entries(prefix):
             (to / entry.key.rsplit("/", 1)[-1]).write_bytes(cloud.artefacts.read(entry.key) or b"")
             print(to / entry.key.rsplit("/", 1)[-1])
+
+
+@app.command()
+def reproduce(
+    run_name: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJson = False, home: Home = None
+) -> None:
+    """Train a run again from its record, on this machine, and compare every number; nothing is written."""
+    with connected(home):
+        # A process of its own: the command knows what images are called, not what is in them.
+        command = [sys.executable, "-m", "training_image.reproduce", _run(run_name), *(["--json"] if as_json else [])]
+        raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 @app.command()

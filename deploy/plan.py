@@ -207,6 +207,8 @@ def _roles(target: Target, table: dict[str, Any]) -> Iterator[Step]:
                 yield _bucket_role(bucket, "roles/storage.objectViewer", member)
         if duty["uses_vertex"]:
             yield _project_role(target, "roles/aiplatform.user", member)
+        if function == "reconcile":  # which tells the end of a failed job's log
+            yield _project_role(target, "roles/logging.viewer", member)
         if duty["starts_jobs"]:
             accounts = ("iam", "service-accounts")
             yield _role(accounts, target.email(TRAINER), "roles/iam.serviceAccountUser", member)

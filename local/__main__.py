@@ -21,13 +21,16 @@ def main() -> None:
     parser.add_argument("--ports", type=int, default=8680, help="the first port; 0 takes free ones")
     parser.add_argument("--pubsub", metavar="HOST:PORT", help="a running Pub/Sub instead of ours: Google's emulator")
     parser.add_argument("--storage", metavar="URL", help="a running Cloud Storage that notifies nobody instead of ours")
+    parser.add_argument(
+        "--trainer", action="append", default=[], type=_trainer, metavar="NAME=FOLDER", help="an image that is a folder"
+    )
     given = parser.parse_args()
     try:
         borrowed = Borrowed(given.pubsub, given.storage)
     except ValueError as error:
         parser.error(str(error))
     ended = ending()
-    installation = installed(given.home, given.tick_seconds, given.ports, borrowed)
+    installation = installed(given.home, given.tick_seconds, given.ports, borrowed, dict(given.trainer))
     with running(installation):
         for name, value in installation.environment.items():
             sys.stdout.write(f"{name}={value}\n")
@@ -36,6 +39,13 @@ def main() -> None:
         for told in _added(installation.notices, ended):
             sys.stdout.write(told)
             sys.stdout.flush()
+
+
+def _trainer(said: str) -> tuple[str, Path]:
+    name, _, folder = said.rpartition("=")
+    if not name or not (Path(folder) / "main.py").is_file():
+        raise argparse.ArgumentTypeError(f"{said!r} is not NAME=FOLDER with a main.py in the folder")
+    return name, Path(folder).resolve()
 
 
 def _added(path: Path, ended: threading.Event) -> Iterator[str]:

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from local.loopback import is_loopback
@@ -48,6 +48,7 @@ class Installation:
     ports: Mapping[str, int]
     notify_urls: tuple[str, ...] = ()
     borrowed: Borrowed = Borrowed()
+    trainers: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def notices(self) -> Path:
@@ -76,6 +77,7 @@ class Installation:
             "PUBSUB_EMULATOR_HOST": self.borrowed.pubsub or f"127.0.0.1:{self.ports['pubsub']}",
             "STORAGE_EMULATOR_HOST": self.borrowed.storage or f"http://127.0.0.1:{self.ports['storage']}",
             "SERIN_VERTEX_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
+            "SERIN_LOGGING_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
             "SERIN_FUNCTIONS_HOST": f"http://127.0.0.1:{self.ports['functions']}",
         }
 
@@ -106,7 +108,10 @@ class Installation:
         return [sys.executable, "-m", f"local.{service}", "--port", port, "--data", data]
 
 
-def installed(home: Path, tick_seconds: float, first_port: int, borrowed: Borrowed = Borrowed()) -> Installation:
+def installed(
+    home: Path, tick_seconds: float, first_port: int, borrowed: Borrowed = Borrowed(),
+    trainers: Mapping[str, Path] | None = None,
+) -> Installation:  # fmt: skip
     """An installation in a home: on the ports it had before, else from the first port on, 0 meaning free ones."""
     home.mkdir(parents=True, exist_ok=True)
     kept = home / "ports.json"
@@ -115,7 +120,7 @@ def installed(home: Path, tick_seconds: float, first_port: int, borrowed: Borrow
         ports |= json.loads(kept.read_text())
     kept.write_text(json.dumps(ports))
     notify_urls = tuple(os.environ.get("SERIN_NOTIFY_URLS", "").split())
-    return Installation(home.resolve(), tick_seconds, ports, notify_urls, borrowed)
+    return Installation(home.resolve(), tick_seconds, ports, notify_urls, borrowed, trainers or {})
 
 
 @contextmanager
@@ -126,7 +131,7 @@ def running(installation: Installation) -> Iterator[None]:
     """
     home = installation.home
     (home / "environment").unlink(missing_ok=True)
-    _write_images(home / "images.json")
+    _write_images(home / "images.json", installation.trainers)
     installation.metrics.write_text(json.dumps([asdict(metric) for metric in METRICS]))
     processes = Processes(home / "supervisor")
     processes.end_leftovers()
@@ -210,13 +215,14 @@ def _wire(installation: Installation, started: Sequence["Service"]) -> None:
     wire_storage(known["STORAGE_EMULATOR_HOST"], PROJECT, known["SERIN_DATA_BUCKET"], others, notifies)
 
 
-def _write_images(path: Path) -> None:
-    """What stands for the two images on this machine."""
+def _write_images(path: Path, trainers: Mapping[str, Path]) -> None:
+    """What stands for images on this machine: Serin's two, and folders with a `main.py` for other trainers'."""
     images = {
         "serin-training:local": {"command": [sys.executable, "-m", "training_image"], "cwd": str(_ROOT)},
         "serin-serving:local": {"command": [sys.executable, "-m", "serving_image"], "cwd": str(_ROOT)},
     }
-    path.write_text(json.dumps(images))
+    own = {name: {"command": [sys.executable, "main.py"], "cwd": str(folder)} for name, folder in trainers.items()}
+    path.write_text(json.dumps({**images, **own}))
 
 
 def _write_environment(path: Path, variables: Mapping[str, str]) -> None:

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from shared.errors import BadInput
 from shared.store import Store
 
+EVALUATION = "evaluation.json"
+"""Written after all others: where it stands, the attempt is complete."""
+REPORT = "report.html"
+"""What people look at before they answer."""
+
 
 def digest(files: Mapping[str, bytes]) -> str:
     """One digest for all files: SHA-256 of the lines `<sha256>  <name>`, by name, as sha256sum would print them."""
@@ -24,6 +29,19 @@ def stored_digest(store: Store, place: str) -> str:
     if not found:
         raise BadInput("artefacts", [f"there is nothing in {place}"])
     return _combined(found)
+
+
+def completed(store: Store, place: str) -> str:
+    """The folder of a finished attempt: the place itself or one below it; the oldest, if a job had several lives.
+
+    What is finished holds `evaluation.json`, which is written last. BadInput if nothing is.
+    """
+    prefix = key_of(store, place)
+    found = [entry for entry in store.entries(prefix) if entry.key.rsplit("/", 1)[-1] == EVALUATION]
+    if not found:
+        raise BadInput("artefacts", [f"there is no {EVALUATION} in {place}"])
+    oldest = min(found, key=lambda entry: (entry.created, entry.generation))
+    return f"gs://{store.bucket}/{oldest.key.removesuffix(EVALUATION)}"
 
 
 def key_of(store: Store, place: str) -> str:

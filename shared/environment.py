@@ -8,7 +8,8 @@ The same names are read everywhere; only their values differ between a laptop an
     SERIN_LEASE_SECONDS   (a claim whose holder is silent for longer is taken over)
     SERIN_SWEEP_SECONDS   (how often reconcile looks for uploads that were never announced)
     OTEL_EXPORTER_OTLP_ENDPOINT  (where a span of every delivery goes, if anywhere; OpenTelemetry's other variables too)
-    PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT       (set only where the services are local)
+    PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT  SERIN_LOGGING_ENDPOINT
+                          (set only where the services are local)
 """
 
 import os
@@ -55,6 +56,7 @@ class Environment:
     storage_endpoint: str | None
     channels: tuple[Channel, ...]
     traces: bool
+    logging_endpoint: str
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
@@ -80,6 +82,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         storage_endpoint=variables.get("STORAGE_EMULATOR_HOST") or None,
         channels=channels,
         traces=bool(variables.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
+        logging_endpoint=variables.get("SERIN_LOGGING_ENDPOINT") or "https://logging.googleapis.com",
     )
 
 

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.evaluation import Evaluation
 from shared.ids import MODEL_NAME, ModelName, RunId
+from shared.scorecard import Card
 
+MAX_LOG_LINES = 100
 Percent = Annotated[int, Field(ge=0, le=100)]
 _Model = Annotated[ModelName, Field(pattern=f"^{MODEL_NAME.pattern}$")]
 _Run = Annotated[RunId, Field(pattern=r"^[a-z][a-z0-9-]{0,39}-[0-9]{6}$")]
@@ -68,7 +70,9 @@ class TrainingFailed(RunEvent):
     attempt: Annotated[int, Field(ge=1)]
     job: str
     reason: str
+    log: Annotated[tuple[str, ...], Field(max_length=MAX_LOG_LINES)] = ()
     permanent: bool = False
+    set_aside: bool = False
 
 
 class DeploymentApproved(RunEvent):
@@ -80,16 +84,21 @@ class DeploymentApproved(RunEvent):
     score: Percent
     by: str
     reasons: tuple[str, ...]
+    card: Card | None = None
 
 
 class ApprovalRequested(RunEvent):
-    """A person is asked."""
+    """A person is asked, one of the approvers if any are named; without an answer the challenger is rejected."""
 
     topic: ClassVar[str] = "approval-requested"
+    question: str = ""
     artefacts: str
     digest: str
+    report: str = ""
     score: Percent
     reasons: tuple[str, ...]
+    card: Card | None = None
+    approvers: tuple[str, ...] = ()
     expires: datetime
 
 
@@ -109,6 +118,7 @@ class DeploymentRejected(RunEvent):
     score: Percent
     by: str
     reasons: tuple[str, ...]
+    card: Card | None = None
     set_aside: bool
 
 

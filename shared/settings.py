@@ -23,6 +23,7 @@ _SUFFIX = ".toml"
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = r"^[1-9][0-9]{0,5}[smhd]$"
 Positive = Annotated[int, Field(ge=1)]
+CandidateName = Literal["LogisticRegression", "Ridge", "RandomForest", "HistGradientBoosting"]
 
 
 def _seconds(duration: str | None) -> float | None:
@@ -110,19 +111,58 @@ class ThresholdSettings(_Section):
 class TrainingSettings(_Section):
     """How a challenger is trained."""
 
+    task: Literal["", "classification", "regression"] = Field(
+        "", description="what is learnt; empty: as in production, else inferred from the target's values"
+    )
+    candidates: tuple[CandidateName, ...] = Field(
+        (), description="algorithms that compete, of the task's three; empty: all three"
+    )
     folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
-    seed: int = Field(0, ge=0, description="seed of everything random in training")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of everything random in training")
+    anomalous_share: float = Field(
+        0.01, gt=0, lt=0.5, description="share of the training rows that the anomaly model's threshold calls anomalous"
+    )
+    image: str = Field("", description="your own trainer's image; empty: Serin's")
     attempts: int = Field(3, ge=1, le=10, description="training jobs that may be tried on one window")
     timeout_seconds: int = Field(6 * 3600, ge=60, description="longest time a training job may take")
     machine_type: str = Field("n1-standard-4", description="Vertex AI machine type of the training job")
     accelerator_type: str = Field("", description="accelerator of the training job, such as NVIDIA_TESLA_T4")
     accelerator_count: int = Field(0, ge=0, le=8, description="number of accelerators")
+    spot: bool = Field(False, description="train on spot machines, which are cheaper and may be lost")
+
+    @model_validator(mode="after")
+    def _accelerated_or_not(self) -> Self:
+        if bool(self.accelerator_type) != bool(self.accelerator_count):
+            raise ValueError("accelerator_type and accelerator_count need each other")
+        return self
+
+
+class PreprocessingSettings(_Section):
+    """How cells become what a model is fitted on; it is part of the exported model."""
+
+    categories: tuple[str, ...] = Field((), description="columns of numbers that are names of something, such as codes")
+    ignored: tuple[str, ...] = Field((), description="columns that are no features, and that nobody sends to predict")
+    missing_numbers: Literal["median", "mean", "zero"] = Field("median", description="what stands for an empty number")
+    missing_texts: Literal["most_frequent", "own"] = Field(
+        "most_frequent", description="what stands for an empty text: the commonest one, or a category of its own"
+    )
+
+
+class SliceSettings(_Section):
+    """Parts of the rows that are looked at by themselves; the bounds that veto stand in `[decision]`."""
+
+    columns: tuple[str, ...] = Field(
+        (), max_length=10, description="columns whose values make slices; numbers: quarters"
+    )
+    groups: tuple[str, ...] = Field((), max_length=5, description="columns whose values make sensitive groups")
+    rows_min: int = Field(30, ge=10, description="fewer judged rows of a slice or group say nothing about it")
 
 
 class ApprovalSettings(_Section):
-    """How long a person may take to answer."""
+    """Who may answer, and how long it may take."""
 
     expires_hours: float = Field(72.0, gt=0, description="time to answer; after it the challenger is rejected")
+    approvers: tuple[str, ...] = Field((), description="who may answer, by the name they give; empty: everybody")
 
 
 class ServingSettings(_Section):
@@ -155,6 +195,8 @@ class Settings(_Section):
     data: DataSettings
     threshold: ThresholdSettings = ThresholdSettings()
     training: TrainingSettings = TrainingSettings()
+    preprocessing: PreprocessingSettings = PreprocessingSettings()
+    slices: SliceSettings = SliceSettings()
     decision: Rubric = Rubric()
     approval: ApprovalSettings = ApprovalSettings()
     serving: ServingSettings = ServingSettings()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.door import Door
 from shared.errors import Refused
+from shared.job_logs import last_lines
 
 if TYPE_CHECKING:
     from shared.environment import Environment
@@ -50,6 +51,7 @@ class JobOrder:
     accelerator_count: int
     timeout_seconds: int
     service_account: str | None
+    spot: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,10 @@ class Vertex(Protocol):
         """Makes a job; never retried here, since a second try could make a second job."""
 
     def job(self, name: str) -> Job: ...
+
+    def job_log(self, name: str, lines: int) -> tuple[str, ...]:
+        """The last lines of a job's output, oldest first."""
+
     def cancel_job(self, name: str) -> None: ...
 
     def versions(self, model: str) -> list[Version]:
@@ -200,7 +206,10 @@ class CloudVertex:
         }
         spec = {
             "worker_pool_specs": [pool],
-            "scheduling": {"timeout": {"seconds": order.timeout_seconds}},
+            "scheduling": {
+                "timeout": {"seconds": order.timeout_seconds},
+                **({"strategy": "SPOT"} if order.spot else {}),
+            },
             "base_output_directory": {"output_uri_prefix": order.output},
             "service_account": order.service_account or "",
         }
@@ -216,6 +225,9 @@ class CloudVertex:
 
     def job(self, name: str) -> Job:
         return _job(self._door("vertex.get_job", lambda: self._jobs.get_custom_job(name=name)))
+
+    def job_log(self, name: str, lines: int) -> tuple[str, ...]:
+        return self._door("logging.list", lambda: last_lines(self._environment, name.rsplit("/", 1)[-1], lines))
 
     def cancel_job(self, name: str) -> None:
         self._door("vertex.cancel_job", lambda: self._jobs.cancel_custom_job(name=name))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from shared.artefacts import EVALUATION
 from shared.errors import Refused
 from shared.store import Store
-
-LAST = "evaluation.json"
-"""Written after all others: where it stands, the attempt is complete."""
 
 
 def write(store: Store, prefix: str, files: Mapping[str, bytes]) -> None:
@@ -16,6 +14,6 @@ def write(store: Store, prefix: str, files: Mapping[str, bytes]) -> None:
 
     Raises Refused if other bytes stand under one of the names: somebody may already have read them.
     """
-    for name in sorted(files, key=lambda name: (name == LAST, name)):
+    for name in sorted(files, key=lambda name: (name == EVALUATION, name)):
         if store.create(f"{prefix}{name}", files[name]) is None and store.read(f"{prefix}{name}") != files[name]:
             raise Refused("storage.create", f"{prefix}{name} stands already with other bytes")

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from training_image.rows import Floats, Texts
+from shared.evaluation import Task
+from training_image.errors import Untrainable
+from training_image.preprocessing import Shape, preprocessing
 
 FOREST_TREES = 50
 """On the bundled data sets twice as many gain less than a fold's noise and double training, export and answer."""
 LOGISTIC_ITERATIONS_MAX = 1_000
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How many columns of each kind stand in the matrix: numbers first, then texts."""
-
-    numbers: int
-    texts: int
 
 
 @dataclass(frozen=True)
@@ -32,60 +23,68 @@ class Candidate:
     build: Callable[[Shape, int], Any]
 
 
-def candidates() -> tuple[Candidate, ...]:
-    """The candidates, simplest first: that one wins a tie."""
-    return (Candidate("LogisticRegression", _logistic), Candidate("RandomForest", _forest))
+_CLASSIFIERS = (
+    Candidate("LogisticRegression", lambda shape, seed: _pipeline(_logistic(seed), shape, scaled=True)),
+    Candidate("RandomForest", lambda shape, seed: _pipeline(_forest_of_labels(seed), shape)),
+    Candidate("HistGradientBoosting", lambda shape, seed: _pipeline(_boosting_of_labels(seed), shape)),
+)
+_REGRESSORS = (
+    Candidate("Ridge", lambda shape, _seed: _pipeline(_ridge(), shape, scaled=True)),
+    Candidate("RandomForest", lambda shape, seed: _pipeline(_forest_of_numbers(seed), shape)),
+    Candidate("HistGradientBoosting", lambda shape, seed: _pipeline(_boosting_of_numbers(seed), shape)),
+)
 
 
-def matrix(numbers: Floats, texts: Texts) -> NDArray[Any]:
-    """One matrix [rows, numbers + texts] for scikit-learn; float64 without texts, object with.
+def candidates(task: Task, wanted: Sequence[str] = ()) -> tuple[Candidate, ...]:
+    """The candidates for a task, simplest first: that one wins a tie. All of them, or those that are wanted.
 
-    The numbers stay those of 32 bits, which is what the exported model is given.
+    Raises Untrainable when a wanted one is not for this task.
     """
-    if not texts.shape[1]:
-        return numbers.astype(np.float64)
-    return np.hstack([numbers.astype(object), texts])
+    known = _CLASSIFIERS if task == "classification" else _REGRESSORS
+    unknown = sorted({*wanted} - {one.name for one in known})
+    if unknown:
+        names = ", ".join(one.name for one in known)
+        raise Untrainable([f"training.candidates: {name} is not for a {task}, which has {names}" for name in unknown])
+    return tuple(one for one in known if not wanted or one.name in wanted)
 
 
-def _logistic(shape: Shape, seed: int) -> Any:
+def _pipeline(estimator: Any, shape: Shape, *, scaled: bool = False) -> Any:
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(preprocessing(shape, scaled=scaled), estimator)
+
+
+def _logistic(seed: int) -> Any:
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
 
-    classifier = LogisticRegression(max_iter=LOGISTIC_ITERATIONS_MAX, random_state=seed)
-    return make_pipeline(_preprocessing(shape, scaled=True), classifier)
+    return LogisticRegression(max_iter=LOGISTIC_ITERATIONS_MAX, random_state=seed)
 
 
-def _forest(shape: Shape, seed: int) -> Any:
+def _forest_of_labels(seed: int) -> Any:
     from sklearn.ensemble import RandomForestClassifier
-    from sklearn.pipeline import make_pipeline
 
-    classifier = RandomForestClassifier(n_estimators=FOREST_TREES, random_state=seed, n_jobs=1)
-    return make_pipeline(_preprocessing(shape, scaled=False), classifier)
+    return RandomForestClassifier(n_estimators=FOREST_TREES, random_state=seed, n_jobs=1)
 
 
-def _preprocessing(shape: Shape, *, scaled: bool) -> Any:
-    from sklearn.compose import ColumnTransformer
+def _boosting_of_labels(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
-    numbers = list(range(shape.numbers))
-    texts = list(range(shape.numbers, shape.numbers + shape.texts))
-    parts = [("numbers", _number_steps(scaled=scaled), numbers), ("texts", _text_steps(), texts)]
-    return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
+    return HistGradientBoostingClassifier(random_state=seed)
 
 
-def _number_steps(*, scaled: bool) -> Any:
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+def _ridge() -> Any:
+    from sklearn.linear_model import Ridge
 
-    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-    # A forest splits on order alone; scaling would only add rounding between the fitted and the exported model.
-    return make_pipeline(imputer, StandardScaler()) if scaled else imputer
+    return Ridge(solver="cholesky")  # the one without iterations and without chance
 
 
-def _text_steps() -> Any:
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder
+def _forest_of_numbers(seed: int) -> Any:
+    from sklearn.ensemble import RandomForestRegressor
 
-    imputer = SimpleImputer(missing_values="", strategy="most_frequent", keep_empty_features=True)
-    return make_pipeline(imputer, OneHotEncoder(handle_unknown="ignore", sparse_output=False))
+    return RandomForestRegressor(n_estimators=FOREST_TREES, random_state=seed, n_jobs=1)
+
+
+def _boosting_of_numbers(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(random_state=seed)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shared.evaluation import Candidate, ChallengerScores, ChampionScores, Evaluation, Majority, MetricComparison
-from training_image.comparison import accuracy, macro_f1, paired_difference
+from shared.evaluation import Baseline, Candidate, ChallengerScores, ChampionScores, Evaluation
+from shared.settings import SliceSettings
+from training_image.errors import Untrainable
 from training_image.export import Check
-from training_image.metrics import Side, aligned, compare
+from training_image.goals import Goal
+from training_image.libraries import library_versions
+from training_image.metrics import Doubles, Metric, compare
 from training_image.onnx_model import OnnxModel
-from training_image.rows import Floats, Table
+from training_image.rows import Table
 from training_image.selection import Tried
+from training_image.slices import group_gaps, slice_scores
 
-Answers = NDArray[np.object_]
+MAX_WARNINGS = 20
 
 
 @dataclass(frozen=True)
@@ -30,107 +34,110 @@ class Champion:
 
 @dataclass(frozen=True)
 class Judged:
-    """Labels of the judged rows: the true ones and what each side answered; `seen` is by the fit that had seen them."""
+    """Both models' answers to the judged rows as sides of a comparison, and the answers that look at no feature.
 
-    truth: Answers
-    challenger: Answers
-    seen: Answers
-    champion: Answers | None
-    majority: str
-    comparisons: tuple[MetricComparison, ...]
-
-
-def compared(
-    table: Table,
-    names: Answers,
-    codes: NDArray[np.int64],
-    chosen: Tried,
-    champion: Champion | None,
-    given: Floats | None,
-) -> tuple[MetricComparison, ...]:
-    """Every metric on the judged rows: out-of-fold challenger against champion, or against the labels' shares.
-
-    `names` and `codes` are the training labels and every row's; `given` is the champion's [judged rows, its labels].
+    `seen` is the final fit's side, which has seen the rows; `own` is the challenger's, over its own labels alone.
     """
-    own = tuple(names.tolist())
-    shares = np.tile(np.bincount(codes) / len(codes), (int(table.judged.sum()), 1))
-    rival, rival_knows = (
-        (shares, own) if champion is None or given is None else (given, champion.model.signature.labels)
+
+    challenger: Any
+    rival: Any
+    own: Any
+    constant: Any
+    seen: Any
+
+
+def judge(
+    goal: Goal, table: Table, chosen: Tried, seen: Doubles, champion: Champion | None, champions_table: Table
+) -> Judged:
+    """Challenger (out of fold) and champion on the judged rows; without a champion, against the constant answer.
+
+    `champions_table` has the judged rows with the champion's features. Raises Untrainable when the champion answers
+    another kind of question.
+    """
+    rows = table.judged
+    constant = goal.constant(int(rows.sum()))
+    rival, labels = (constant, goal.names) if champion is None else _champions(goal, champions_table, champion)
+    challenger, other = goal.pair(chosen.answers[rows], rival, labels, rows)
+    return Judged(
+        challenger=challenger,
+        rival=other,
+        own=goal.side(chosen.answers[rows], rows),
+        constant=goal.side(constant, rows),
+        seen=goal.side(seen, rows),
     )
-    labels = tuple(sorted({*own, *rival_knows}))
-    truth = np.searchsorted(np.array(labels, dtype=object), table.target[table.judged])
-    challenger = Side(truth, aligned(chosen.probabilities[table.judged], own, labels))
-    return compare(challenger, Side(truth, aligned(rival, rival_knows, labels)))
-
-
-def majority_label(target: Answers) -> str:
-    """The commonest label of the training rows; of equally common ones the first in order."""
-    labels, counts = np.unique(target, return_counts=True)
-    return str(labels[counts.argmax()])
 
 
 def evaluate(
     table: Table,
+    goal: Goal,
     judged: Judged,
     tried: Sequence[Tried],
     chosen: Tried,
     champion: Champion | None,
-    check: Check,
-    seeds: dict[str, int],
+    proof: Check,
+    primary: Metric,
+    slices: SliceSettings,
+    seeds: Mapping[str, int],
 ) -> Evaluation:
-    """The evaluation: challenger against champion (or, without one, the majority class) on the judged rows."""
-    challenger_right = judged.challenger == judged.truth
-    majority_right = judged.truth == judged.majority
-    rival_right = majority_right if judged.champion is None else judged.champion == judged.truth
+    """The evaluation: challenger against champion (or, without one, the constant answer) on the judged rows."""
+    headline = next(metric for metric in goal.metrics if metric.name == goal.headline)
     return Evaluation(
+        task=goal.task,
         rows_trained=len(table.target),
-        rows_judged=len(judged.truth),
-        labels=tuple(sorted(set(table.target.tolist()))),
+        rows_judged=int(table.judged.sum()),
+        labels=goal.names,
         chosen=chosen.candidate.name,
         candidates=tuple(_candidate(one) for one in tried),
-        challenger=_challenger(judged, chosen),
-        champion=_champion(judged, champion),
-        majority=Majority(label=judged.majority, accuracy=float(majority_right.mean())),
-        difference=paired_difference(challenger_right, rival_right),
-        versus_majority=paired_difference(challenger_right, majority_right),
-        comparisons=judged.comparisons,
-        folds=len(chosen.fold_accuracies),
-        seeds=seeds,
+        challenger=ChallengerScores(
+            score=_value(headline, judged.own),
+            train_score=_value(headline, judged.seen),
+            fold_scores=chosen.headline,
+            fold_deviation=float(np.std(chosen.headline)),
+        ),
+        champion=ChampionScores(run=champion.run, version=champion.version) if champion else None,
+        primary=primary.name,
+        comparisons=compare(judged.challenger, judged.rival, goal.metrics),
+        baseline=Baseline(
+            answer=goal.constant_answer, metrics={one.name: _value(one, judged.constant) for one in goal.metrics}
+        ),
+        versus_baseline=compare(judged.own, judged.constant, (primary,))[0],
+        slices=slice_scores(table, slices, judged.challenger, judged.rival, primary),
+        groups=group_gaps(table, slices, judged.own, headline),
+        folds=len(chosen.headline),
+        warnings=tuple(_warnings(table))[:MAX_WARNINGS],
+        seeds=dict(seeds),
         library_versions=library_versions(),
         rows_trained_sha256=table.trained_sha256,
         rows_judged_sha256=table.judged_sha256,
-        onnx_rows_checked=check.rows,
-        onnx_largest_difference=check.largest_difference,
+        onnx_rows_checked=proof.rows,
+        onnx_largest_difference=proof.largest_difference,
     )
 
 
-def library_versions() -> dict[str, str]:
-    """The versions of the libraries whose change could change a model."""
-    from importlib.metadata import version
+def _champions(goal: Goal, table: Table, champion: Champion) -> tuple[Doubles, tuple[str, ...]]:
+    signature = champion.model.signature
+    if signature.task != goal.task:
+        raise Untrainable([f"training.task: a {goal.task} cannot be compared with the champion's {signature.task}"])
+    return champion.model.judged_answers(table).astype(np.float64), signature.labels
 
-    return {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx")}
+
+def _value(metric: Metric, side: Any) -> float | None:
+    measured = metric.measure(side)
+    return measured.value if measured else None
 
 
 def _candidate(tried: Tried) -> Candidate:
-    return Candidate(name=tried.candidate.name, fold_accuracies=tried.fold_accuracies, accuracy=tried.accuracy)
+    return Candidate(name=tried.candidate.name, fold_scores=tried.primary, score=tried.score)
 
 
-def _challenger(judged: Judged, chosen: Tried) -> ChallengerScores:
-    return ChallengerScores(
-        accuracy=accuracy(judged.truth, judged.challenger),
-        macro_f1=macro_f1(judged.truth, judged.challenger),
-        fold_accuracies=chosen.fold_accuracies,
-        fold_deviation=float(np.std(chosen.fold_accuracies)),
-        train_accuracy=accuracy(judged.truth, judged.seen),
-    )
-
-
-def _champion(judged: Judged, champion: Champion | None) -> ChampionScores | None:
-    if champion is None or judged.champion is None:
-        return None
-    return ChampionScores(
-        run=champion.run,
-        version=champion.version,
-        accuracy=accuracy(judged.truth, judged.champion),
-        macro_f1=macro_f1(judged.truth, judged.champion),
-    )
+def _warnings(table: Table) -> Iterator[str]:
+    """What is no reason not to train, and yet what somebody should know."""
+    for name, numbers in zip(table.names("number"), table.numbers.T, strict=True):
+        known = numbers[~np.isnan(numbers)]
+        if not len(known):
+            yield f"column {name!r} is empty in every row"
+        elif (known == known[0]).all():
+            yield f"column {name!r} has the same number in every row"
+    for name, texts in zip(table.names("text"), table.texts.T, strict=True):
+        if (texts == texts[0]).all():
+            yield f"column {name!r} has the same text in every row"

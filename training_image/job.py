@@ -5,7 +5,8 @@
 
 Environment: SERIN_RUN and SERIN_ATTEMPT name the work, CLOUD_ML_JOB_ID the job (Vertex AI sets it), AIP_MODEL_DIR the
 place of the artefacts (Vertex AI derives it from the job's output directory); SERIN_CAUSE and SERIN_TRACEPARENT,
-where given, continue the chain of events. Everything else is read by `shared.environment`.
+where given, continue the chain of events; SERIN_TRAINING_IMAGE
+is the image as it was ordered. Everything else is read by `shared.environment`.
 """
 
 from __future__ import annotations
@@ -14,29 +15,25 @@ import json
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from shared.artefacts import digest, key_of, read_artefact
+from shared.artefacts import digest, key_of
 from shared.envelope import Envelope
 from shared.environment import Cloud
 from shared.errors import BadInput, SerinError
-from shared.events import EvaluationCompleted, TrainingFailed
+from shared.events import MAX_LOG_LINES, EvaluationCompleted, TrainingFailed
 from shared.ids import ModelName, RunId, run_parts
-from shared.ledger import Author, Ledger, run_key, window_key
-from shared.settings import Settings
+from shared.job_logs import MAX_LINE_CHARACTERS
+from shared.ledger import Author, Ledger, run_key
 from shared.step import publish
-from shared.tables.checksum import content_id_of
-from shared.tables.forms import Dialect
-from shared.windows import Upload as Stored
 from training_image.artefacts import write
-from training_image.errors import BadData, TrainingError
-from training_image.evaluation import Champion
-from training_image.onnx_model import OnnxModel
-from training_image.rows import Upload
-from training_image.signature import Signature
-from training_image.training import Plan, Trained, train
+from training_image.errors import BadData, TrainingError, Untrainable
+from training_image.lineage import Code, Lineage, code_of, lineage_of
+from training_image.packing import pack
+from training_image.run_record import read_champion, read_record, read_uploads
+from training_image.training import Trained, train
 
 MAX_REASON_CHARS = 4_000
 """A reason is read by people and travels in an event."""
@@ -52,14 +49,11 @@ class Order:
     output: str
     cause: str | None
     traceparent: str | None
+    code: Code
 
     @property
     def model(self) -> ModelName:
         return run_parts(self.run)[0]
-
-    @property
-    def window(self) -> int:
-        return run_parts(self.run)[1]
 
 
 def read_order(variables: Mapping[str, str], artefacts_bucket: str) -> Order:
@@ -83,22 +77,25 @@ def read_order(variables: Mapping[str, str], artefacts_bucket: str) -> Order:
         output=output,
         cause=variables.get("SERIN_CAUSE") or None,
         traceparent=variables.get("SERIN_TRACEPARENT") or None,
+        code=code_of(variables),
     )
 
 
 def run_job(order: Order, cloud: Cloud) -> int:
     """Carries the order out and says how it ended; the exit status: 0 with an evaluation, 1 without."""
-    tell = _teller(order)
+    tell = Teller(order)
     try:
         event: EvaluationCompleted | TrainingFailed = _attempt(order, cloud, tell)
     except (TrainingError, SerinError) as error:
-        # Only what is wrong with the rows themselves is final: it sets their window aside.
-        event = _failed(order, str(error), permanent=isinstance(error, BadData))
+        # Only what is wrong with the rows themselves sets their window aside.
+        final, aside = isinstance(error, BadData | Untrainable), isinstance(error, BadData)
+        event = _failed(order, str(error), tell.last_lines, permanent=final, set_aside=aside)
     except Exception as bug:
         # The log has the whole story; the event only where it happened, since an exception's text may quote data.
         traceback.print_exc()
+        tell.trace(bug)
         event = _failed(
-            order, f"{type(bug).__name__} at {_place(bug)}; the job's log has the traceback", permanent=False
+            order, f"{type(bug).__name__} at {_place(bug)}; the job's log has the traceback", tell.last_lines
         )
     publish(cloud, _envelope(order, cloud, event))
     if isinstance(event, TrainingFailed):
@@ -110,78 +107,42 @@ def run_job(order: Order, cloud: Cloud) -> int:
 
 def _attempt(order: Order, cloud: Cloud, tell: Callable[[str], None]) -> EvaluationCompleted:
     ledger = _ledger(order, cloud)
-    window = ledger.require(window_key(order.model, order.window)).data
-    settings = Settings.model_validate(window["settings"])
-    plan = Plan(
-        model=order.model,
-        run=order.run,
-        target=settings.data.target,
-        seed=settings.training.seed,
-        folds=settings.training.folds,
-        dialect=Dialect(settings.data.delimiter, settings.data.quote),
-        schema=window["schema"],
-    )
-    earlier, new = _uploads(window["earlier"], cloud, ledger), _uploads(window["uploads"], cloud, ledger)
+    record = read_record(order.run, ledger)
+    earlier, new = (read_uploads(uploads, cloud, ledger) for uploads in (record.earlier, record.window))
     tell(f"{len(earlier)} earlier and {len(new)} new uploads read")
-    trained = train(plan, earlier, new, _champion(window["champion"], cloud), tell)
-    return _completed(order, cloud, trained)
+    trained = train(record.plan, earlier, new, read_champion(record.champion, cloud), tell)
+    lineage = lineage_of(record, order.attempt, order.code, trained.evaluation.seeds)
+    return _completed(order, cloud, trained, lineage)
 
 
-def _completed(order: Order, cloud: Cloud, trained: Trained) -> EvaluationCompleted:
-    files = trained.artefacts()
-    write(cloud.artefacts, key_of(cloud.artefacts, order.output), files)
+def _completed(order: Order, cloud: Cloud, trained: Trained, lineage: Lineage) -> EvaluationCompleted:
+    files = pack(trained, lineage)
+    known = digest(files)
+    place = f"{order.output}{known}/"
+    write(cloud.artefacts, key_of(cloud.artefacts, place), files)
     return EvaluationCompleted(
         model=order.model,
         run=order.run,
         attempt=order.attempt,
         job=order.job,
-        artefacts=order.output,
-        digest=digest(files),
+        artefacts=place,
+        digest=known,
         evaluation=trained.evaluation,
     )
 
 
-def _uploads(kept: list[Mapping[str, Any]], cloud: Cloud, ledger: Ledger) -> list[Upload]:
-    return [_upload(Stored.from_json(one), cloud, ledger) for one in kept]
-
-
-def _upload(stored: Stored, cloud: Cloud, ledger: Ledger) -> Upload:
-    """Exactly the bytes that were accepted, or BadInput."""
-    where = f"gs://{stored.bucket}/{stored.name}#{stored.generation}"
-    if stored.bucket != cloud.environment.data_bucket:
-        raise BadInput(where, ["not in this installation's data bucket"])
-    content = cloud.data.read(stored.name, stored.generation)
-    if content is None:
-        raise BadInput(where, ["this generation is gone; the data bucket must keep old generations"])
-    if content_id_of(content) != stored.content:
-        raise BadInput(where, ["not the bytes that were accepted"])
-    return Upload(stored.name, content, _left_out(stored, ledger))
-
-
-def _left_out(stored: Stored, ledger: Ledger) -> frozenset[int]:
-    """The numbers of the rows that intake has set aside."""
-    if stored.quarantine is None:
-        return frozenset()
-    return frozenset(bad["row"] for bad in ledger.require(stored.quarantine).data["rows"])
-
-
-def _champion(kept: Mapping[str, Any] | None, cloud: Cloud) -> Champion | None:
-    if kept is None:
-        return None
-    model, signature = (
-        read_artefact(cloud.artefacts, kept["artefacts"], name) for name in ("model.onnx", "signature.json")
-    )
-    return Champion(OnnxModel(model, Signature.model_validate_json(signature)), kept["run"], str(kept["version"]))
-
-
-def _failed(order: Order, reason: str, *, permanent: bool) -> TrainingFailed:
+def _failed(
+    order: Order, reason: str, log: tuple[str, ...], *, permanent: bool = False, set_aside: bool = False
+) -> TrainingFailed:
     return TrainingFailed(
         model=order.model,
         run=order.run,
         attempt=order.attempt,
         job=order.job,
         reason=reason[:MAX_REASON_CHARS],
+        log=log,
         permanent=permanent,
+        set_aside=set_aside,
     )
 
 
@@ -210,13 +171,26 @@ def _place(bug: Exception) -> str:
     return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
-def _teller(order: Order) -> Callable[[str], None]:
-    started = time.monotonic()
+class Teller:
+    """Says how far the job is, a line of JSON each, and remembers the last lines for whoever asks why it failed."""
 
-    def tell(message: str) -> None:
-        line = {"severity": "INFO", "run": order.run, "attempt": order.attempt, "message": message}
-        line["seconds"] = round(time.monotonic() - started, 1)
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._started = time.monotonic()
+        self._said: deque[str] = deque(maxlen=MAX_LOG_LINES)
+
+    def __call__(self, message: str) -> None:
+        seconds = round(time.monotonic() - self._started, 1)
+        line = {"severity": "INFO", "run": self._order.run, "attempt": self._order.attempt, "message": message}
+        sys.stdout.write(json.dumps({**line, "seconds": seconds}, ensure_ascii=False) + "\n")
         sys.stdout.flush()
+        self._said.append(f"{seconds:6.1f} s  {message}"[:MAX_LINE_CHARACTERS])
 
-    return tell
+    def trace(self, bug: Exception) -> None:
+        """Remembers where a bug happened, never what it said: an exception's text may quote data."""
+        for frame in traceback.extract_tb(bug.__traceback__):
+            self._said.append(f"  at {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} in {frame.name}")
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        return tuple(self._said)

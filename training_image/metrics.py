@@ -8,8 +8,9 @@ Source: F. Hampel, J. Am. Stat. Assoc. 69 (1974) 383–393; for ROC AUC: E. DeLo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,12 @@ from training_image.comparison import CONFIDENCE_Z, paired_difference
 ROWS_MIN = 30
 """With fewer rows the normal approximation of these intervals says too much: there is no interval then."""
 CALIBRATION_BINS = 10
+ROUNDING = 1e-5
+"""Of a probability calculated in 32 bits, in tenths."""
 
 Doubles = NDArray[np.float64]
 Codes = NDArray[np.int64]
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,27 @@ class Side:
         answers: Codes = self.probabilities.argmax(axis=1)
         return answers
 
+    def at(self, rows: NDArray[np.bool_]) -> Side:
+        """The same for some of the rows."""
+        return Side(self.truth[rows], self.probabilities[rows])
+
 
 @dataclass(frozen=True)
 class Measured:
     value: float
     influence: Doubles
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is measured and read; `relative` if a gain is a share of the rival's value, as for errors."""
+
+    name: str
+    higher_is_better: bool
+    measure: Callable[[Any], Measured | None]
+    relative: bool = False
+    interval: Callable[[Any, Any], Difference] | None = None
+    """An interval of its own, better than that of the influences."""
 
 
 def accuracy(side: Side) -> Measured:
@@ -92,32 +112,46 @@ def calibration_error(side: Side) -> Measured:
     """The expected calibration error of the best label's probability, over ten bins of equal width."""
     confidence = side.probabilities.max(axis=1)
     excess = confidence - (side.truth == side.answers)
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    bins = calibration_bins(confidence)
     signs = np.sign(np.bincount(bins, weights=excess, minlength=CALIBRATION_BINS))
     return _mean(signs[bins] * excess)
 
 
-def compare(challenger: Side, rival: Side) -> tuple[MetricComparison, ...]:
+def calibration_bins(confidence: Doubles) -> Codes:
+    """The bin of each confidence [rows]; what 32 bits have rounded to just below an edge is on it."""
+    places: Codes = np.floor(confidence * CALIBRATION_BINS + ROUNDING).astype(np.int64)
+    return np.minimum(places, CALIBRATION_BINS - 1)
+
+
+def exact_accuracy(one: Side, other: Side) -> Difference:
+    return paired_difference(one.answers == one.truth, other.answers == other.truth)
+
+
+CLASSIFICATION = (
+    Metric("accuracy", True, accuracy, interval=exact_accuracy),
+    Metric("balanced_accuracy", True, balanced_accuracy),
+    Metric("macro_f1", True, macro_f1),
+    Metric("log_loss", False, log_loss, relative=True),
+    Metric("roc_auc", True, roc_auc),
+    Metric("calibration_error", False, calibration_error),
+)
+"""The first one is the primary metric unless the settings say otherwise."""
+
+
+def compare(challenger: S, rival: S, metrics: Sequence[Metric] = CLASSIFICATION) -> tuple[MetricComparison, ...]:
     """Every metric of both sides with challenger minus rival and its 95 % interval, in the metric's own unit."""
-    measures: tuple[tuple[str, bool, Callable[[Side], Measured | None]], ...] = (
-        ("accuracy", True, accuracy),
-        ("balanced_accuracy", True, balanced_accuracy),
-        ("macro_f1", True, macro_f1),
-        ("log_loss", False, log_loss),
-        ("roc_auc", True, roc_auc),
-        ("calibration_error", False, calibration_error),
-    )
-    found = [(name, higher, measure(challenger), measure(rival)) for name, higher, measure in measures]
-    exact = paired_difference(challenger.answers == challenger.truth, rival.answers == rival.truth)
-    return tuple(
-        MetricComparison(
-            metric=name,
-            higher_is_better=higher,
-            challenger=one.value if one else None,
-            rival=other.value if other else None,
-            difference=exact if name == "accuracy" else difference(one, other),
-        )
-        for name, higher, one, other in found
+    return tuple(_compared(metric, challenger, rival) for metric in metrics)
+
+
+def _compared(metric: Metric, challenger: Any, rival: Any) -> MetricComparison:
+    one, other = metric.measure(challenger), metric.measure(rival)
+    return MetricComparison(
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        relative=metric.relative,
+        challenger=one.value if one else None,
+        rival=other.value if other else None,
+        difference=metric.interval(challenger, rival) if metric.interval else difference(one, other),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,10 @@ from shared.tables.cells import Kind, Unreadable
 from shared.tables.checksum import content_id_of
 from shared.tables.forms import CSV, Dialect
 from shared.tables.whole import sheet
-from training_image.errors import BadData
+from training_image.errors import BadData, Untrainable
 
 MAX_FEATURES = 2_000
 """Wider tables train for hours on the default machine and make models too big to serve within a request's time."""
-MAX_LABELS = 500
-"""A target with more different values is a number or an identifier, not a class; and the labels travel in an event."""
-MAX_LABEL_BYTES = 64
-"""Keeps all labels together within an event."""
 MAX_TEXTS_PER_COLUMN = 1_000
 """One one-hot column each: a column with more is free text or an identifier, from which nothing would generalise."""
 MAX_REASONS = 20
@@ -56,7 +52,8 @@ class Table:
     """All rows of a training, numbers and texts apart, in the order of the features of each kind.
 
     `numbers` is float32 [rows, number features] with NaN for missing, `texts` object [rows, text features] with "" for
-    missing, `target` object [rows]; `judged` is true for the rows of the new window.
+    missing, `target` object [rows]; `judged` is true for the rows of the new window. `looked_at` has the cells [rows]
+    of the columns that were asked for by name, features or not.
     """
 
     features: tuple[Feature, ...]
@@ -66,6 +63,7 @@ class Table:
     judged: NDArray[np.bool_]
     trained_sha256: str
     judged_sha256: str
+    looked_at: Mapping[str, Texts] = field(default_factory=dict)
 
     def names(self, kind: Kind) -> tuple[str, ...]:
         """The names of the features of one kind, in the order of their columns."""
@@ -85,12 +83,15 @@ def read_table(
     target: str,
     dialect: Dialect = CSV,
     schema: Mapping[str, Kind] | None = None,
+    ignored: Sequence[str] = (),
+    looked_at: Sequence[str] = (),
 ) -> Table:
     """The table of all rows, earlier windows first, every column typed over all files together.
 
     With a schema, its columns count and no others, each of the kind that it says; what a file lacks is missing in all
-    its rows. Without one, all files have the same columns, of numbers if every cell that is not empty is one.
-    Raises BadData naming every reason found.
+    its rows. Without one, all files have the same columns, of numbers if every cell that is not empty is one. Columns
+    that are ignored are no features. Raises BadData naming every reason found in the rows, Untrainable for columns that
+    are named and not there.
     """
     read = [_fitted(_read(upload, dialect), schema, target) for upload in (*earlier, *window)]
     _check_headers(read, [upload.name for upload in (*earlier, *window)], target)
@@ -101,8 +102,12 @@ def read_table(
     cells = zip(*records, strict=True) if records else [()] * len(names)
     columns: dict[str, tuple[str, ...]] = dict(zip(names, cells, strict=True))
     labels = np.array([cell.strip() for cell in columns.pop(target)], dtype=object)
+    _check_named([*ignored, *looked_at], columns)
+    wanted = {name: np.array(columns[name], dtype=object) for name in looked_at}
+    columns = {name: cells for name, cells in columns.items() if name not in ignored}
+    if not columns:
+        raise Untrainable(["every column is ignored, so there is no feature"])
     features, numbers, texts = _typed(columns, len(records), schema or {})
-    _check_target(labels, judged, target)
     return Table(
         features=features,
         numbers=numbers,
@@ -111,7 +116,16 @@ def read_table(
         judged=judged,
         trained_sha256=_digest(part.content for part in read),
         judged_sha256=_digest(part.content for part in read[len(earlier) :]),
+        looked_at=wanted,
     )
+
+
+def _check_named(names: Sequence[str], columns: Mapping[str, object]) -> None:
+    missing = [
+        f"the settings name a column {name!r} that the rows do not have" for name in names if name not in columns
+    ]
+    if missing:
+        raise Untrainable(missing)
 
 
 def _read(upload: Upload, dialect: Dialect) -> _Records:
@@ -214,27 +228,6 @@ def _numbers(cells: tuple[str, ...]) -> Floats | None:
 
 def _too_big(values: Floats | None) -> bool:
     return values is not None and bool(np.isinf(values).any())
-
-
-def _check_target(labels: Texts, judged: NDArray[np.bool_], target: str) -> None:
-    reasons = list(_target_reasons(labels, judged, target))
-    if reasons:
-        raise BadData(reasons)
-
-
-def _target_reasons(labels: Texts, judged: NDArray[np.bool_], target: str) -> Iterator[str]:
-    if not judged.any():
-        yield "the new window has no rows"
-    missing = int((labels == "").sum())
-    if missing:
-        yield f"{missing} of {len(labels)} rows have no target {target!r}"
-    different = set(labels.tolist()) - {""}
-    if len(different) == 1:
-        yield f"every row has the same target {target!r}: {next(iter(different))!r}"
-    if len(different) > MAX_LABELS:
-        yield f"target {target!r} has {len(different)} different labels, at most {MAX_LABELS} are allowed"
-    if any(len(label.encode()) > MAX_LABEL_BYTES for label in different):
-        yield f"target {target!r} has a label longer than {MAX_LABEL_BYTES} bytes"
 
 
 def _digest(digests: Iterable[str]) -> str:

@@ -9,68 +9,77 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training_image.candidates import Candidate, Shape
-from training_image.errors import BadData
+from training_image.candidates import Candidate
+from training_image.errors import Untrainable
+from training_image.goals import Goal
+from training_image.metrics import Doubles, Metric
+from training_image.preprocessing import Shape
 
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate's cross-validation: `probabilities` [rows, labels], each row's from a fit without that row."""
+    """One candidate's cross-validation: `answers` [rows, outputs], each row's from a fit without that row.
+
+    The scores, one per fold, are of the primary metric, by which is chosen, and of the task's headline.
+    """
 
     candidate: Candidate
-    probabilities: NDArray[np.float64]
-    fold_accuracies: tuple[float, ...]
+    answers: Doubles
+    primary: tuple[float, ...]
+    headline: tuple[float, ...]
 
     @property
-    def predictions(self) -> Integers:
-        """The number of the likeliest label [rows]."""
-        predictions: Integers = self.probabilities.argmax(axis=1)
-        return predictions
-
-    @property
-    def accuracy(self) -> float:
-        return float(np.mean(self.fold_accuracies))
+    def score(self) -> float:
+        return float(np.mean(self.primary))
 
 
-def assign_folds(labels: Integers, judged: NDArray[np.bool_], folds: int, seed: int) -> Integers:
-    """A fold per row [rows], each fold with nearly its share of every label, of new and of earlier rows.
+def assign_folds(strata: Integers, judged: NDArray[np.bool_], folds: int, seed: int) -> Integers:
+    """A fold per row [rows], each fold with nearly its share of every stratum, of new and of earlier rows.
 
-    Raises BadData when there are fewer rows than folds, or when leaving out one fold could leave a single label.
+    Raises Untrainable when there are fewer rows than folds.
     """
-    counts = np.bincount(labels)
-    reasons = []
-    if len(labels) < folds:
-        reasons.append(f"{len(labels)} rows are fewer than the {folds} folds of the cross-validation")
-    if (counts >= 2).sum() < 2:
-        reasons.append("at least two labels need at least two rows each")
-    if reasons:
-        raise BadData(reasons)
+    if len(strata) < folds:
+        raise Untrainable([f"{len(strata)} rows are fewer than the {folds} folds of the cross-validation"])
     # Shuffled, then sorted by stratum: dealing the rows out like cards spreads every stratum over all folds.
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
-    order = shuffled[np.lexsort((judged[shuffled], labels[shuffled]))]
-    assigned = np.empty(len(labels), dtype=np.int64)
-    assigned[order] = np.arange(len(labels)) % folds
+    shuffled = np.random.default_rng(seed).permutation(len(strata))
+    order = shuffled[np.lexsort((judged[shuffled], strata[shuffled]))]
+    assigned = np.empty(len(strata), dtype=np.int64)
+    assigned[order] = np.arange(len(strata)) % folds
     return assigned
 
 
 def cross_validate(
-    candidate: Candidate, shape: Shape, rows: NDArray[Any], labels: Integers, assigned: Integers, seed: int
+    candidate: Candidate,
+    shape: Shape,
+    rows: NDArray[Any],
+    goal: Goal,
+    assigned: Integers,
+    seed: int,
+    primary: Metric,
 ) -> Tried:
     """The candidate's answer for every row, each by a fit on the other folds only."""
-    probabilities = np.zeros((len(labels), int(labels.max()) + 1))
-    folds = range(int(assigned.max()) + 1)
-    for fold in folds:
-        unseen = assigned == fold
-        fitted = candidate.build(shape, seed).fit(rows[~unseen], labels[~unseen])
-        # A label whose only row is in this fold is unknown to the fit: its probability stays zero.
-        probabilities[np.ix_(unseen, fitted.classes_)] = fitted.predict_proba(rows[unseen])
-    right = probabilities.argmax(axis=1) == labels
-    accuracies = tuple(float(right[assigned == fold].mean()) for fold in folds)
-    return Tried(candidate, probabilities, accuracies)
+    folds = [assigned == fold for fold in range(int(assigned.max()) + 1)]
+    parts = []
+    for unseen in folds:
+        fitted = candidate.build(shape, seed).fit(rows[~unseen], goal.target[~unseen])
+        parts.append((unseen, goal.answers(fitted, rows[unseen])))
+    answers = np.zeros((len(rows), parts[0][1].shape[1]))
+    for unseen, part in parts:
+        answers[unseen] = part
+    headline = next(metric for metric in goal.metrics if metric.name == goal.headline)
+    return Tried(
+        candidate, answers, _per_fold(primary, goal, answers, folds), _per_fold(headline, goal, answers, folds)
+    )
 
 
-def best(tried: Sequence[Tried]) -> Tried:
-    """The one with the highest mean accuracy over the folds; the first of equals."""
-    return max(tried, key=lambda one: one.accuracy)
+def _per_fold(metric: Metric, goal: Goal, answers: Doubles, folds: Sequence[NDArray[np.bool_]]) -> tuple[float, ...]:
+    measured = [metric.measure(goal.side(answers[rows], rows)) for rows in folds]
+    return tuple(one.value if one else float("nan") for one in measured)
+
+
+def best(tried: Sequence[Tried], primary: Metric) -> Tried:
+    """The one with the best mean of the primary metric over the folds; the first of equals, and of unknown ones."""
+    sign = 1 if primary.higher_is_better else -1
+    return max(tried, key=lambda one: -np.inf if np.isnan(one.score) else sign * one.score)

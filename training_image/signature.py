@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.evaluation import Task
 from shared.tables.cells import Kind
 
 
@@ -17,17 +18,33 @@ class NamedFeature(BaseModel):
     type: Kind
 
 
+class AnomalySignature(BaseModel):
+    """The anomaly model beside the supervised one: a row that scores above the threshold counts as anomalous."""
+
+    model_config = ConfigDict(frozen=True)
+    threshold: float
+
+
 class Signature(BaseModel):
-    """Features in order and labels; the number of a label is its column in the probabilities."""
+    """Features in order and labels; the number of a label is its column in the probabilities.
+
+    A classification gives "probabilities" [rows, labels], a regression "values" [rows, 1] and has no labels.
+    """
 
     model_config = ConfigDict(frozen=True)
     format: Literal[1] = 1
     model: str
     run: str
-    task: Literal["classification"] = "classification"
+    task: Task = "classification"
     target: str
     features: tuple[NamedFeature, ...]
     labels: tuple[str, ...]
+    anomaly: AnomalySignature | None = None
+
+    @property
+    def output(self) -> str:
+        """What the model's one output is called."""
+        return "probabilities" if self.task == "classification" else "values"
 
     def names(self, kind: Kind) -> tuple[str, ...]:
         """The names of the features of one kind, in the order of their columns in that kind's input."""

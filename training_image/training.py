@@ -1,26 +1,25 @@
-"""One training attempt from bytes to bytes: rows in, evaluation and artefacts out, and nothing else touched."""
+"""One training attempt from rows to a model and its evaluation, and nothing else touched."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from shared.evaluation import Evaluation
+from shared.evaluation import Evaluation, Task
+from shared.settings import Settings
 from shared.tables.cells import Kind
-from shared.tables.forms import CSV, Dialect
-from training_image.candidates import Shape, candidates, matrix
-from training_image.evaluation import Champion, Judged, compared, evaluate, majority_label
+from shared.tables.forms import Dialect
+from training_image.candidates import candidates
+from training_image.evaluation import Champion, Judged, evaluate, judge
 from training_image.export import check, golden, to_onnx
+from training_image.goals import Goal, goal_of, metric_of
+from training_image.metrics import Doubles
 from training_image.onnx_model import OnnxModel
+from training_image.preprocessing import Shape, matrix
 from training_image.rows import Table, Upload, read_table
 from training_image.selection import assign_folds, best, cross_validate
 from training_image.signature import NamedFeature, Signature
-
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -29,29 +28,26 @@ class Plan:
 
     model: str
     run: str
-    target: str
-    seed: int = 0
-    folds: int = FOLDS
-    dialect: Dialect = CSV
+    settings: Settings
     schema: Mapping[str, Kind] | None = None
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The challenger as it would be served, its golden answers and its evaluation."""
+    """The challenger as it would be served, its golden answers and its evaluation, and what these were made from.
 
+    `unseen` are the answers [judged rows, outputs] by fits that had not seen the row.
+    """
+
+    plan: Plan
     model: OnnxModel
     golden: dict[str, object]
     evaluation: Evaluation
-
-    def artefacts(self) -> dict[str, bytes]:
-        """The files of the attempt by name."""
-        return {
-            "model.onnx": self.model.content,
-            "signature.json": _json(self.model.signature.model_dump(mode="json")),
-            "golden.json": _json(self.golden),
-            "evaluation.json": _json(self.evaluation.model_dump(mode="json")),
-        }
+    table: Table
+    shape: Shape
+    goal: Goal
+    judged: Judged
+    unseen: Doubles
 
 
 def train(
@@ -63,46 +59,71 @@ def train(
 ) -> Trained:
     """Trains on earlier and new rows and judges on the new ones, which no answer that counts was fitted on.
 
-    `tell` hears a line at each step. Raises BadData when the rows cannot be trained on, ExportDiffers when the
-    exported model is not the fitted one.
+    `tell` hears a line at each step. Raises BadData or Untrainable when these rows give no model, ExportDiffers when
+    the exported model is not the fitted one.
     """
-    table = read_table(earlier, window, plan.target, plan.dialect, plan.schema)
+    settings = plan.settings
+    seed, folds = settings.training.seed, settings.training.folds
+    table = _table(plan, earlier, window)
     tell(f"{len(table.target)} rows to train on, {int(table.judged.sum())} of them new, {len(table.features)} features")
-    names, codes = np.unique(table.target, return_inverse=True)
-    rows, shape = matrix(table.numbers, table.texts), Shape(table.numbers.shape[1], table.texts.shape[1])
-    assigned = assign_folds(codes, table.judged, plan.folds, plan.seed)
+    goal = goal_of(table, settings.data.target, _task(settings, champion))
+    primary = metric_of(goal, settings.decision.primary)
+    wanted = candidates(goal.task, settings.training.candidates)
+    rows = matrix(table.numbers, table.texts)
+    shape = Shape(table.numbers.shape[1], table.texts.shape[1], settings.preprocessing)
+    assigned = assign_folds(goal.strata, table.judged, folds, seed)
     tried = []
-    for candidate in candidates():
-        tried.append(cross_validate(candidate, shape, rows, codes, assigned, plan.seed))
-        tell(f"{candidate.name}: accuracy {tried[-1].accuracy:.3f} in {plan.folds}-fold cross-validation")
-    chosen = best(tried)
-    fitted = chosen.candidate.build(shape, plan.seed).fit(rows, codes)
-    exported = to_onnx(fitted, _signature(plan, table, names))
-    proof = check(fitted, exported, table)
+    for candidate in wanted:
+        tried.append(cross_validate(candidate, shape, rows, goal, assigned, seed, primary))
+        tell(f"{candidate.name}: {primary.name} {tried[-1].score:.4g} in {folds}-fold cross-validation")
+    chosen = best(tried, primary)
+    fitted = chosen.candidate.build(shape, seed).fit(rows, goal.target)
+    exported = to_onnx(fitted, _signature(plan, table, goal))
+    proof = check(fitted, exported, table, goal)
     tell(f"{chosen.candidate.name} exported; it answers {proof.rows} rows as it was fitted")
-    given = champion.model.judged_probabilities(table) if champion else None
-    judged = Judged(
-        truth=table.target[table.judged],
-        challenger=names[chosen.predictions[table.judged]],
-        seen=names[fitted.predict(rows[table.judged])],
-        champion=champion.model.labels_of(given) if champion and given is not None else None,
-        majority=majority_label(table.target),
-        comparisons=compared(table, names, codes, chosen, champion, given),
+    seen_by_champion = _for_champion(champion, table, plan, window)
+    judged = judge(goal, table, chosen, goal.answers(fitted, rows[table.judged]), champion, seen_by_champion)
+    seeds = {"folds": seed, "fit": seed}
+    evaluation = evaluate(
+        table, goal, judged, tried, chosen, champion, proof, primary, settings.slices, seeds
+    )  # fmt: skip
+    return Trained(
+        plan, exported, golden(exported, table), evaluation, table, shape, goal, judged, chosen.answers[table.judged]
     )
-    seeds = {"folds": plan.seed, "fit": plan.seed}
-    evaluation = evaluate(table, judged, tried, chosen, champion, proof, seeds)
-    return Trained(exported, golden(exported, table), evaluation)
 
 
-def _signature(plan: Plan, table: Table, labels: Any) -> Signature:
+def _table(plan: Plan, earlier: Sequence[Upload], window: Sequence[Upload]) -> Table:
+    settings, prepared = plan.settings, plan.settings.preprocessing
+    kinds: dict[str, Kind] = {**(plan.schema or {}), **dict.fromkeys(prepared.categories, "text")}
+    looked_at = tuple(dict.fromkeys((*settings.slices.columns, *settings.slices.groups)))
+    data = settings.data
+    return read_table(earlier, window, data.target, _dialect(plan), kinds, prepared.ignored, looked_at)
+
+
+def _dialect(plan: Plan) -> Dialect:
+    return Dialect(plan.settings.data.delimiter, plan.settings.data.quote)
+
+
+def _for_champion(champion: Champion | None, table: Table, plan: Plan, window: Sequence[Upload]) -> Table:
+    """The judged rows as the champion takes them: other settings may have made other features of the same columns."""
+    if champion is None or champion.model.reads(table):
+        return table
+    kinds = {feature.name: feature.type for feature in champion.model.signature.features}
+    data = plan.settings.data
+    return read_table([], window, data.target, _dialect(plan), {**(plan.schema or {}), **kinds})
+
+
+def _task(settings: Settings, champion: Champion | None) -> Task | None:
+    """What the settings say; else what production does, so that one window of few values changes nothing."""
+    return settings.training.task or (champion.model.signature.task if champion else None)
+
+
+def _signature(plan: Plan, table: Table, goal: Any) -> Signature:
     return Signature(
         model=plan.model,
         run=plan.run,
-        target=plan.target,
+        task=goal.task,
+        target=plan.settings.data.target,
         features=tuple(NamedFeature(name=feature.name, type=feature.kind) for feature in table.features),
-        labels=tuple(labels.tolist()),
+        labels=goal.names,
     )
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True).encode()

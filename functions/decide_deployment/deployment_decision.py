@@ -6,8 +6,7 @@ Only the recorded job of an attempt is heard; a stray job, or one whose attempt 
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from scorecard import Card, Criterion, Verdict, grade
-
+from shared.artefacts import REPORT
 from shared.events import (
     ApprovalRequested,
     DeploymentApproved,
@@ -19,7 +18,8 @@ from shared.events import (
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
 from shared.run_end import run_end
-from shared.settings import Settings
+from shared.scorecard import Card, Verdict, grade
+from shared.settings import ApprovalSettings, Settings
 from shared.step import Events, Step
 
 _JUDGE = "scorecard"
@@ -56,44 +56,40 @@ def judged(event: EvaluationCompleted, job: str, settings: Settings, now: dateti
         "attempt": event.attempt,
         "job": job,
     }
-    return Outcome(data, _events(event, card, now + timedelta(hours=settings.approval.expires_hours)))
+    return Outcome(data, _events(event, card, settings.approval, now))
 
 
 def rejected(run: RunId, decision: Record) -> Outcome:
     """The end of a run whose challenger was rejected, as its decision tells it."""
     card = Card.model_validate(decision.data["card"])
-    aside = ("its rows are set aside: later runs do not train on them",) if _vetoed(card) else ()
+    aside = ("its rows are set aside: later runs do not train on them",) if card.doubts_rows else ()
     title = f"{run}: rejected, {card.reason}"
-    return run_end(run, "rejected", _JUDGE, title, (*reasons_of(card), *aside), set_aside=_vetoed(card))
+    return run_end(run, "rejected", _JUDGE, title, (*card.lines(), *aside), set_aside=card.doubts_rows)
 
 
-def reasons_of(card: Card) -> tuple[str, ...]:
-    """The card as people read it: one line per criterion, then the vetoes that were raised or could not be judged."""
-    vetoes = [f"veto: {veto.reason}" for veto in card.vetoes if veto.raised is not False]
-    return (*(_line(criterion) for criterion in card.criteria), *vetoes)
-
-
-def _events(event: EvaluationCompleted, card: Card, expires: datetime) -> tuple[Event, ...]:
+def _events(event: EvaluationCompleted, card: Card, approval: ApprovalSettings, now: datetime) -> tuple[Event, ...]:
     model, _ = run_parts(event.run)
-    reasons = reasons_of(card)
+    reasons = card.lines()
     match card.verdict:
         case Verdict.DEPLOY:
             approved = DeploymentApproved(
                 model=model, run=event.run, artefacts=event.artefacts, digest=event.digest, score=card.total,
-                by=_JUDGE, reasons=reasons,
+                by=_JUDGE, reasons=reasons, card=card,
             )  # fmt: skip
             return approved, _notice(event.run, f"deployed, {card.reason}", reasons, None)
         case Verdict.ASK:
-            asked = ApprovalRequested(
-                model=model, run=event.run, artefacts=event.artefacts, digest=event.digest, score=card.total,
-                reasons=reasons, expires=expires,
-            )  # fmt: skip
-            wanted = f"serin approve {event.run} or serin reject {event.run}, before {expires:%Y-%m-%d %H:%M} UTC"
+            asked = _question(event, card, approval, now)
+            who = f" (by {', '.join(approval.approvers)})" if approval.approvers else ""
+            wanted = (
+                f"serin approve {event.run} or serin reject {event.run}{who},"
+                f" before {asked.expires:%Y-%m-%d %H:%M} UTC; {asked.report} shows why"
+            )
             return asked, _notice(event.run, f"a person is asked, {card.reason}", reasons, wanted)
         case Verdict.REJECT:
             rejection = DeploymentRejected(
-                model=model, run=event.run, score=card.total, by=_JUDGE, reasons=reasons, set_aside=_vetoed(card)
-            )
+                model=model, run=event.run, score=card.total, by=_JUDGE, reasons=reasons, card=card,
+                set_aside=card.doubts_rows,
+            )  # fmt: skip
             return (rejection,)  # the run's end tells people
     assert_never(card.verdict)
 
@@ -103,14 +99,14 @@ def _notice(run: RunId, title: str, reasons: tuple[str, ...], wanted: str | None
     return Notification(model=model, run=run, title=f"{run}: {title}"[:_MAX_TITLE], why=reasons, next=wanted)
 
 
-def _line(criterion: Criterion) -> str:
-    points = "unknown" if criterion.points is None else str(criterion.points)
-    return f"{criterion.name}: {points} of {criterion.maximum}; {criterion.reason}"
-
-
-def _vetoed(card: Card) -> bool:
-    """Whether the data themselves are doubted, so that later runs do not train on them either."""
-    return any(veto.raised for veto in card.vetoes)
+def _question(event: EvaluationCompleted, card: Card, approval: ApprovalSettings, now: datetime) -> ApprovalRequested:
+    model, _ = run_parts(event.run)
+    return ApprovalRequested(
+        model=model, run=event.run, artefacts=event.artefacts, digest=event.digest, score=card.total,
+        question=f"Shall {event.run} get its first traffic? {card.reason}",
+        report=f"{event.artefacts}{REPORT}", reasons=card.lines(), card=card, approvers=approval.approvers,
+        expires=now + timedelta(hours=approval.expires_hours),
+    )  # fmt: skip
 
 
 def _accepted_job(event: EvaluationCompleted, step: Step) -> str | None:

@@ -6,14 +6,18 @@ claim ─► list by label ─► adopt the oldest or create ─► job-<attempt
 from window_closing import bind, close
 
 from shared.envelope import Envelope
+from shared.errors import Refused
 from shared.events import TrainingFailed, TrainingRequested
-from shared.ids import RunId, run_parts
+from shared.ids import ModelName, RunId, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
 from shared.run_end import run_end
 from shared.settings import Settings
 from shared.step import Events, Step
 from shared.vertex import Job, JobOrder
 from shared.windows import sweep
+
+_LINES_TOLD = 10
+"""Of the log, to people; the record has all that the event brought."""
 
 
 def launch(event: TrainingRequested, step: Step) -> Events:
@@ -27,8 +31,7 @@ def launch(event: TrainingRequested, step: Step) -> Events:
     if closed is None or window is None:
         return said
     sweep(step.ledger, event.model, window)
-    _start(closed, 1, step)
-    return [*said, *closed.events]
+    return [*said, *_start(closed, 1, step), *closed.events]
 
 
 def try_again(event: TrainingFailed, step: Step) -> Events:
@@ -42,48 +45,62 @@ def try_again(event: TrainingFailed, step: Step) -> Events:
     opened = step.ledger.require(window_key(model, window))
     attempts = Settings.model_validate(opened.data["settings"]).training.attempts
     last = event.permanent or event.attempt >= attempts
-    failed = step.ledger.once(
-        run_key(event.run, f"failed-{event.attempt}"), lambda: Outcome({"reason": event.reason, "last": last})
-    )
+    told = {"reason": event.reason, "log": list(event.log), "last": last}
+    failed = step.ledger.once(run_key(event.run, f"failed-{event.attempt}"), lambda: Outcome(told))
     if not failed.data["last"]:
-        _start(opened, event.attempt + 1, step)
-        return ()
+        return _start(opened, event.attempt + 1, step)
     return step.ledger.once(run_key(event.run, "end"), lambda: _given_up(event)).events
 
 
 def _given_up(event: TrainingFailed) -> Outcome:
-    reasons = (f"attempt {event.attempt}: {event.reason}",)
+    reasons = (f"attempt {event.attempt}: {event.reason}", *(f"log: {line}" for line in event.log[-_LINES_TOLD:]))
     title = f"{event.model}: training failed"
-    return run_end(event.run, "failed", "training", title, reasons, set_aside=event.permanent)
+    return run_end(event.run, "failed", "training", title, reasons, set_aside=event.set_aside)
 
 
-def _start(opened: Record, attempt: int, step: Step) -> None:
+def _start(opened: Record, attempt: int, step: Step) -> Events:
+    """Has the attempt's job made and recorded; the run's end if Vertex AI will never make it as it was ordered."""
     run = RunId(opened.data["run"])
     key = run_key(run, f"job-{attempt}")
     if step.ledger.find(key) is not None:
-        return
+        return ()
+    if (end := step.ledger.find(run_key(run, "end"))) is not None:
+        return end.events
     order = _order(opened, attempt, step)
     step.ledger.claim(key, step.cloud.environment.lease_seconds)
     visible = step.cloud.vertex.jobs(order.labels)
-    job = visible[0] if visible else step.cloud.vertex.create_job(order)
+    try:
+        job = visible[0] if visible else step.cloud.vertex.create_job(order)
+    except Refused as refused:
+        why = f"attempt {attempt}: {refused}"
+        return step.ledger.once(run_key(run, "end"), lambda: _not_made(run, why)).events
     recorded = step.ledger.once(key, lambda: _made(job, attempt, order))
     if recorded.data["job"] != job.name and not job.ended:
         step.cloud.vertex.cancel_job(job.name)
+    return ()
+
+
+def _not_made(run: RunId, why: str) -> Outcome:
+    title = f"{run_parts(run)[0]}: no training job could be made"
+    return run_end(run, "failed", "training", title, (why,), wanted="mend [training] in the settings, then drop rows")
 
 
 def _made(job: Job, attempt: int, order: JobOrder) -> Outcome:
-    return Outcome({"job": job.name, "attempt": attempt, "output": order.output})
+    return Outcome({"job": job.name, "attempt": attempt, "output": order.output, "image": order.image})
 
 
 def _order(opened: Record, attempt: int, step: Step) -> JobOrder:
     run, environment = RunId(opened.data["run"]), step.cloud.environment
-    model, _ = run_parts(run)
+    model, window = run_parts(run)
+    output = f"gs://{environment.artefacts_bucket}/{model}/{run}/{attempt}"
     training = Settings.model_validate(opened.data["settings"]).training
+    image = training.image or environment.training_image
     return JobOrder(
         display_name=f"serin-{run}-{attempt}",
         labels={"managed-by": "serin", "serin-model": model, "serin-run": run, "serin-attempt": str(attempt)},
-        image=environment.training_image,
+        image=image,
         variables={
+            **_contract(model, window, output, step),
             "SERIN_RUN": run,
             "SERIN_ATTEMPT": str(attempt),
             "SERIN_CAUSE": step.cause or "",
@@ -93,11 +110,25 @@ def _order(opened: Record, attempt: int, step: Step) -> JobOrder:
             "SERIN_DATA_BUCKET": environment.data_bucket,
             "SERIN_STATE_BUCKET": environment.state_bucket,
             "SERIN_ARTEFACTS_BUCKET": environment.artefacts_bucket,
+            "SERIN_TRAINING_IMAGE": image,
         },
-        output=f"gs://{environment.artefacts_bucket}/{model}/{run}/{attempt}",
+        output=output,
         machine_type=training.machine_type,
         accelerator_type=training.accelerator_type,
         accelerator_count=training.accelerator_count,
         timeout_seconds=training.timeout_seconds,
         service_account=environment.training_service_account,
+        spot=training.spot,
     )
+
+
+def _contract(model: ModelName, window: int, output: str, step: Step) -> dict[str, str]:
+    """What a trainer of one's own needs to know: docs/own-trainer.md says it."""
+    environment = step.cloud.environment
+    return {
+        "SERIN_INPUTS": f"gs://{environment.state_bucket}/{window_key(model, window)}",
+        "DATA_DIR": f"gs://{environment.data_bucket}/data/{model}/",
+        "ARTIFACTS_DIR": f"{output}/model/",
+        "BUCKET_NAME": environment.artefacts_bucket,
+        "VERSION": str(window),
+    }

@@ -1,23 +1,26 @@
 """What an open run still waits for, and the training jobs that nobody waits for."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
-from shared.artefacts import read_artefact, stored_digest
+from shared.artefacts import EVALUATION, completed, read_artefact, stored_digest
 from shared.envelope import Envelope
-from shared.errors import BadInput
-from shared.evaluation import Evaluation
+from shared.errors import BadInput, Refused, Transient
+from shared.evaluation import Evaluation, parse
 from shared.events import (
+    MAX_LOG_LINES,
     ApprovalAnswered,
     ApprovalRequested,
     DeploymentApproved,
     EvaluationCompleted,
     Event,
+    Notification,
     SmokePassed,
     TrainingFailed,
     TrainingRequested,
 )
 from shared.ids import ModelName, RunId, run_id, run_parts
-from shared.ledger import Record, run_key
+from shared.ledger import Outcome, Record, run_key
 from shared.rollouts import load
 from shared.step import Step
 from shared.vertex import Job
@@ -62,7 +65,8 @@ def _of_training(model: ModelName, run: RunId, window: int, step: Step) -> Itera
     job = step.cloud.vertex.job(record.data["job"])
     reason = failed.data["reason"] if failed else _failure(job)
     if reason:
-        event = TrainingFailed(model=model, run=run, attempt=attempt, job=job.name, reason=reason)
+        log = () if failed else _last_lines(job, step)
+        event = TrainingFailed(model=model, run=run, attempt=attempt, job=job.name, reason=reason, log=log)
         yield step.ledger.envelope(event, run_key(run, f"job-{attempt}/failed"))
     elif job.ended:
         yield from _evaluated(model, run, record, step)
@@ -74,11 +78,20 @@ def _failure(job: Job) -> str:
     return f"the job ended {job.state}{': ' + job.error if job.error else ''}"
 
 
+def _last_lines(job: Job, step: Step) -> tuple[str, ...]:
+    """The end of a failed job's log; what has failed is told, also when its log cannot be read."""
+    try:
+        return step.cloud.vertex.job_log(job.name, MAX_LOG_LINES)
+    except (Transient, Refused) as unread:
+        return (f"the log could not be read: {unread}",)
+
+
 def _evaluated(model: ModelName, run: RunId, record: Record, step: Step) -> Iterator[Envelope]:
     """The evaluation of a job that succeeded, read back from its artefacts, in case its event was lost."""
-    place = f"{record.data['output']}/model/"
+    store = step.cloud.artefacts
     try:
-        evaluation = Evaluation.model_validate_json(read_artefact(step.cloud.artefacts, place, "evaluation.json"))
+        place = completed(store, f"{record.data['output']}/model/")
+        evaluation = parse(read_artefact(store, place, EVALUATION))
     except BadInput as missing:
         event: Event = TrainingFailed(
             model=model, run=run, attempt=record.data["attempt"], job=record.data["job"], reason=str(missing)
@@ -86,7 +99,7 @@ def _evaluated(model: ModelName, run: RunId, record: Record, step: Step) -> Iter
     else:
         event = EvaluationCompleted(
             model=model, run=run, attempt=record.data["attempt"], job=record.data["job"], artefacts=place,
-            digest=stored_digest(step.cloud.artefacts, place), evaluation=evaluation,
+            digest=stored_digest(store, place), evaluation=evaluation,
         )  # fmt: skip
     yield step.ledger.envelope(event, f"{record.key}/ended")
 
@@ -114,9 +127,27 @@ def _of_question(run: RunId, decision: Record, step: Step) -> Iterator[Envelope]
     elif step.cloud.now() >= asked.expires:
         told = {"answer": "expire", "by": "reconcile", "because": "nobody answered in time"}
     else:
+        yield from _reminder(asked, decision, step)
         return
     answer = ApprovalAnswered(model=asked.model, run=asked.run, **told)
     yield step.ledger.envelope(answer, f"{decision.key}/answered")
+
+
+def _reminder(asked: ApprovalRequested, decision: Record, step: Step) -> Iterator[Envelope]:
+    """The one reminder, halfway through the time to answer; said again for a lease, in case it was lost."""
+    if step.cloud.now() < decision.at + (asked.expires - decision.at) / 2:
+        return
+    who = f" (by {', '.join(asked.approvers)})" if asked.approvers else ""
+    notice = Notification(
+        model=asked.model, run=asked.run, severity="warning",
+        title=f"{asked.run}: still waits for an answer, half of the time is over",
+        why=(asked.question, *asked.reasons),
+        next=f"serin approve {asked.run} or serin reject {asked.run}{who}, before {asked.expires:%Y-%m-%d %H:%M} UTC;"
+        f" {asked.report} shows why",
+    )  # fmt: skip
+    reminded = step.ledger.once(run_key(asked.run, "reminder"), lambda: Outcome({}, (notice,)))
+    if step.cloud.now() < reminded.at + timedelta(seconds=step.cloud.environment.lease_seconds):
+        yield from reminded.events
 
 
 def _of_staging(run: RunId, approved: list[Envelope], step: Step) -> Iterator[Envelope]:

@@ -1,8 +1,9 @@
 """One answer per question: the first in time counts, a later one changes nothing and its sender is told so.
 
-asked ─┬ approve before it expires ─► deployment-approved
-       ├ reject, expire ────────────► deployment-rejected, end of the run
-       └ approve after it expired ──► refused; `expire` will come
+asked ─┬ approve, by who may, before it expires ─► deployment-approved
+       ├ reject,  by who may, before it expires ─► deployment-rejected, end of the run
+       ├ expire, once it has expired ────────────► deployment-rejected, end of the run
+       └ too late, too early, by somebody else ──► refused with a reason, and nothing else
 """
 
 import hashlib
@@ -30,8 +31,8 @@ def answer(event: ApprovalAnswered, step: Step) -> Events:
     asked = _question(event.run, step)
     key = run_key(event.run, "approval")
     standing = step.ledger.find(key)
-    if standing is None and is_late(event, asked.expires, step.cloud.now()):
-        return _refused(event, f"it expired at {asked.expires:%Y-%m-%d %H:%M} UTC", step)
+    if standing is None and (why := objection(event, asked, step.cloud.now())):
+        return _refused(event, why, step)
     approval = standing or step.ledger.once(key, lambda: answered(event, asked))
     follow = (*approval.events, *_ended(event.run, approval, step))
     if _is(approval, event) or event.answer == "expire":
@@ -39,9 +40,14 @@ def answer(event: ApprovalAnswered, step: Step) -> Events:
     return *follow, *_refused(event, f"{approval.data['by']} had answered {approval.data['answer']}", step)
 
 
-def is_late(event: ApprovalAnswered, expires: datetime, now: datetime) -> bool:
-    """Whether an answer comes too late to deploy anything; to reject is never too late."""
-    return event.answer == "approve" and now >= expires
+def objection(event: ApprovalAnswered, asked: ApprovalRequested, now: datetime) -> str:
+    """Why an answer does not count although it is the first; nothing if it does."""
+    expired, expires = now >= asked.expires, f"{asked.expires:%Y-%m-%d %H:%M} UTC"
+    if event.answer == "expire":
+        return "" if expired else f"it expires at {expires}, not before"
+    if asked.approvers and event.by not in asked.approvers:
+        return f"{event.by} is not among those who may answer: {', '.join(asked.approvers)}"
+    return f"it expired at {expires}" if expired else ""
 
 
 def answered(event: ApprovalAnswered, asked: ApprovalRequested) -> Outcome:
@@ -55,12 +61,12 @@ def _follow(event: ApprovalAnswered, asked: ApprovalRequested) -> tuple[Event, .
     reasons = (_reason(event.answer, event.by, event.because), *asked.reasons)
     if event.answer != "approve":
         rejected = DeploymentRejected(
-            model=model, run=run, score=asked.score, by=event.by, reasons=reasons, set_aside=False
+            model=model, run=run, score=asked.score, by=event.by, reasons=reasons, card=asked.card, set_aside=False
         )
         return (rejected,)  # the run's end tells people
     approved = DeploymentApproved(
         model=model, run=run, artefacts=asked.artefacts, digest=asked.digest, score=asked.score, by=event.by,
-        reasons=reasons,
+        reasons=reasons, card=asked.card,
     )  # fmt: skip
     return approved, Notification(
         model=model, run=run, title=f"{run}: approved by {event.by}"[:_MAX_TITLE], why=reasons
@@ -93,7 +99,7 @@ def _refused(event: ApprovalAnswered, why: str, step: Step) -> Events:
     reasons = (why, _reason(event.answer, event.by, event.because))
 
     def refused() -> Outcome:
-        title = f"{event.run}: the answer of {event.by} came too late"[:_MAX_TITLE]
+        title = f"{event.run}: the answer of {event.by} does not count"[:_MAX_TITLE]
         notice = Notification(
             model=run_parts(event.run)[0], run=event.run, severity="warning", title=title, why=reasons
         )

@@ -13,19 +13,24 @@ MAX_PROBLEMS = 20  # a model that answers everything wrongly is known by a few o
 
 
 class Golden(BaseModel):
-    """Rows with the answers that training got, [rows, labels], and rows that must be refused, each with the reason."""
+    """Rows with the answers that training got, and rows that must be refused, each with the reason.
+
+    The answers are probabilities [rows, labels] with their labels, or the values [rows] of a regression.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     rows: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
-    probabilities: tuple[Annotated[tuple[float, ...], Field(min_length=1)], ...]
-    labels: tuple[str, ...]
+    probabilities: tuple[Annotated[tuple[float, ...], Field(min_length=1)], ...] = ()
+    labels: tuple[str, ...] = ()
+    values: tuple[float, ...] = ()
     bad_rows: tuple[tuple[dict[str, Any], str], ...] = ()
 
     @model_validator(mode="after")
     def _one_answer_per_row(self) -> "Golden":
-        if not len(self.rows) == len(self.probabilities) == len(self.labels):
-            raise ValueError("rows, probabilities and labels differ in number")
+        answers = (len(self.values),) if self.values else (len(self.probabilities), len(self.labels))
+        if any(count != len(self.rows) for count in answers):
+            raise ValueError("rows and their answers differ in number")
         return self
 
 
@@ -41,16 +46,26 @@ def read_golden(text: bytes) -> Golden:
 def differences(golden: Golden, predictions: Sequence[Any]) -> tuple[str, ...]:
     """Every way in which predictions differ from the golden ones, at most `MAX_PROBLEMS`; none if they are the same.
 
-    The same: every probability within the tolerance, and the same label unless the two best are that close themselves.
+    The same: every probability within the tolerance, and the same label unless the two best are that close themselves;
+    or every value within the tolerance's share of the largest.
     """
     if len(predictions) != len(golden.rows):
         return (f"{len(predictions)} answers to {len(golden.rows)} rows",)
-    found = [
-        f"row {row}: {problem}"
-        for row, prediction in enumerate(predictions)
-        if (problem := _difference(golden.labels[row], golden.probabilities[row], prediction))
-    ]
-    return tuple(found[:MAX_PROBLEMS])
+    problems = [_problem(golden, row, prediction) for row, prediction in enumerate(predictions)]
+    return tuple(f"row {row}: {problem}" for row, problem in enumerate(problems) if problem)[:MAX_PROBLEMS]
+
+
+def _problem(golden: Golden, row: int, prediction: Any) -> str:
+    if golden.values:
+        return _other_value(golden.values[row], max(map(abs, golden.values)), prediction)
+    return _difference(golden.labels[row], golden.probabilities[row], prediction)
+
+
+def _other_value(expected: float, largest: float, prediction: Any) -> str:
+    actual = prediction.get("value") if isinstance(prediction, dict) else None
+    if not isinstance(actual, int | float) or not _is_number(actual):
+        return "not a value"
+    return "" if abs(actual - expected) <= TOLERANCE * largest else f"{actual:g} instead of {expected:g}"
 
 
 def _difference(label: str, expected: Sequence[float], prediction: Any) -> str:

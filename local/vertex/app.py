@@ -11,6 +11,7 @@ from local import fields
 from local.errors import CloudError, Status
 from local.faults import HANDED_ON
 from local.rest import Calls, Query, body_of, decoded, json_response
+from local.vertex import entries
 from local.vertex.calls import PARENT, endpoint_calls, job_calls, model_calls, operation_calls
 from local.vertex.endpoints import Endpoints
 from local.vertex.job_runs import Jobs
@@ -40,6 +41,8 @@ class App:
         if method == "GET" and (match := _LOG.fullmatch(path)):
             return self._logged(match[1], request.query_params)
         body = await body_of(request)
+        if method == "POST" and path == entries.PATH:
+            return json_response(entries.listed(self._jobs, decoded(body)))
         with self._operations.failing(request.scope.get(HANDED_ON)):
             return json_response(self._calls.answer(request, body))
 

@@ -4,43 +4,29 @@ A seed takes some eight seconds of one core; `SERIN_STORY_SEEDS=2` tries only th
 """
 
 import csv
-import importlib.util
 import io
 import os
-import sys
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-from cli.demo.story import HEADER, PIXELS, TARGET, THRESHOLD_ROWS, Act, Story, cut
+from cli.demo.acts import SETTINGS
+from cli.demo.story import HEADER, PIXELS, THRESHOLD_ROWS, Act, Story, cut
 from shared.evaluation import Evaluation
 from shared.rubric import Rubric
+from shared.scorecard import grade
+from shared.settings import parse
 from training_image.evaluation import Champion
 from training_image.onnx_model import OnnxModel
 from training_image.rows import Upload
 from training_image.training import Plan, Trained, train
 
 SEEDS = range(int(os.environ.get("SERIN_STORY_SEEDS", "20")))
+SETTINGS_OF_THE_STORY = parse(SETTINGS.read_bytes())
 MARGIN_POINTS = 5
 """How far a score must stay from the bound that decides its act."""
 DROP_POINTS = 15.0
 """What act 7 must cost on true labels, for the canary's judge to see it within the demo's traffic."""
-
-
-def load_scorecard() -> ModuleType:
-    """The scorecard as its function has it, from its own folder."""
-    path = Path(__file__).parents[2] / "functions" / "decide_deployment" / "scorecard.py"
-    spec = importlib.util.spec_from_file_location("story_scorecard", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # pydantic looks its annotations up there
-    spec.loader.exec_module(module)
-    return module
-
-
-SCORECARD = load_scorecard()
 
 
 def uploads(*acts: Act) -> list[Upload]:
@@ -48,17 +34,17 @@ def uploads(*acts: Act) -> list[Upload]:
 
 
 def attempt(number: int, earlier: list[Upload], window: list[Upload], champion: Champion | None) -> Trained:
-    return train(Plan("digits", f"digits-{number:06d}", TARGET), earlier, window, champion)
+    return train(Plan("digits", f"digits-{number:06d}", SETTINGS_OF_THE_STORY), earlier, window, champion)
 
 
 def judged(evaluation: Evaluation) -> tuple[str, int, bool]:
-    card = SCORECARD.grade(evaluation, Rubric())
-    return card.verdict.value, card.total, card.vetoes[0].raised
+    card = grade(evaluation, Rubric())
+    return card.verdict.value, card.total, bool(card.vetoes[0].raised)
 
 
 def accuracy_on_traffic(model: OnnxModel, story: Story) -> float:
     numbers = np.array([list(asked.features.values()) for asked in story.traffic], dtype=np.float32)
-    codes = model.probabilities(numbers, np.empty((len(numbers), 0), dtype=object)).argmax(axis=1)
+    codes = model.answers(numbers, np.empty((len(numbers), 0), dtype=object)).argmax(axis=1)
     right = [model.signature.labels[code] == asked.label for code, asked in zip(codes, story.traffic, strict=True)]
     return 100.0 * sum(map(bool, right)) / len(right)
 

@@ -9,35 +9,30 @@ import pytest
 from shared.artefacts import digest
 from shared.errors import BadInput, Transient
 from shared.events import EvaluationCompleted, TrainingFailed
-from shared.ids import ModelName, UploadId
-from shared.ledger import Author, Ledger, Outcome, window_key
-from shared.settings import DataSettings, Settings
-from shared.tables.checksum import content_id_of
-from shared.windows import Upload as Stored
+from shared.ids import ModelName
+from shared.ledger import Outcome, window_key
+from tests.training_image.recorded_run import MORE, ROWS, drop, ledger, order, window_of
 from tests.world.cloud import MemoryCloud
-from training_image.job import Order, read_order, run_job
+from training_image.job import read_order, run_job
 
 MODEL = ModelName("demo")
-VARIABLES = {"SERIN_RUN": "demo-000002", "SERIN_ATTEMPT": "1", "CLOUD_ML_JOB_ID": "77", "SERIN_CAUSE": "cause-1"}
-ROWS = "size,y\n" + "".join(f"{value},{'big' if value >= 20 else 'small'}\n" for value in range(40))
-MORE = "size,y\n" + "".join(f"{value + 0.5},{'big' if value >= 20 else 'small'}\n" for value in range(40))
-SCHEMA = {"size": "number", "y": "text"}
-NAMES = ("evaluation.json", "golden.json", "model.onnx", "signature.json")
+NAMES = (
+    "README.md",
+    "anomaly.onnx",
+    "baseline.json",
+    "evaluation.json",
+    "golden.json",
+    "lineage.json",
+    "model.onnx",
+    "report.html",
+    "report.json",
+    "signature.json",
+)
 
 
 @pytest.fixture
 def cloud() -> MemoryCloud:
     return MemoryCloud()
-
-
-def order(**variables: str) -> Order:
-    return read_order({**VARIABLES, **variables}, "artefacts")
-
-
-def drop(cloud: MemoryCloud, name: str, text: str) -> dict[str, Any]:
-    entry = cloud.data.put(name, text.encode())
-    content = content_id_of(text.encode())
-    return Stored(UploadId(name), "data", name, entry.generation, content, text.count("\n") - 1).to_json()
 
 
 def open_run(
@@ -47,16 +42,7 @@ def open_run(
     earlier: list[dict[str, Any]] | None = None,
     champion: dict[str, Any] | None = None,
 ) -> None:
-    settings = Settings(data=DataSettings(target="y"))
-    data = {
-        "uploads": uploads,
-        "earlier": earlier or [],
-        "champion": champion,
-        "schema": SCHEMA,
-        "settings": settings.model_dump(mode="json"),
-    }
-    ledger = Ledger(cloud.state, Author("test", None, None, cloud.now, cloud.token))
-    ledger.record(window_key(MODEL, window), Outcome(data))
+    ledger(cloud).record(window_key(MODEL, window), Outcome(window_of(uploads, earlier, champion)))
 
 
 def said(cloud: MemoryCloud) -> EvaluationCompleted | TrainingFailed:
@@ -78,9 +64,10 @@ def test_a_run_ends_with_its_artefacts_and_one_event_that_names_them(cloud: Memo
     assert isinstance(event, EvaluationCompleted)
     assert (event.run, event.attempt, event.job) == ("demo-000002", 1, "77")
     assert (event.evaluation.rows_trained, event.evaluation.rows_judged) == (80, 40)
-    assert event.artefacts == "gs://artefacts/demo/demo-000002/1/model/"
-    files = {name: cloud.artefacts.read(f"demo/demo-000002/1/model/{name}") or b"" for name in NAMES}
-    assert cloud.artefacts.keys() == [f"demo/demo-000002/1/model/{name}" for name in NAMES]
+    assert event.artefacts == f"gs://artefacts/demo/demo-000002/1/model/{event.digest}/"
+    folder = event.artefacts.removeprefix("gs://artefacts/")
+    files = {name: cloud.artefacts.read(f"{folder}{name}") or b"" for name in NAMES}
+    assert cloud.artefacts.keys() == [f"{folder}{name}" for name in NAMES]
     assert event.digest == digest(files)
     assert json.loads(files["evaluation.json"]) == event.evaluation.model_dump(mode="json")
 
@@ -106,7 +93,7 @@ def test_a_job_killed_between_two_artefacts_is_completed_by_its_second_life(clou
     assert run_job(order(), cloud) == 1
     assert len(cloud.artefacts.keys()) == 1
     assert run_job(order(), cloud) == 0
-    assert len(cloud.artefacts.keys()) == 4
+    assert len(cloud.artefacts.keys()) == len(NAMES)
 
 
 def test_exactly_the_named_generation_is_read(cloud: MemoryCloud) -> None:
@@ -137,9 +124,25 @@ def test_rows_that_cannot_be_trained_on_end_for_good_with_every_reason(cloud: Me
     open_run(cloud, 2, [drop(cloud, "data/demo/a.csv", "size,y\n1,big\n2,big\n3,\n")])
     assert run_job(order(), cloud) == 1
     event = failure(cloud)
-    assert event.permanent
-    assert event.reason == "1 of 3 rows have no target 'y'; every row has the same target 'y': 'big'"
+    assert (event.permanent, event.set_aside) == (True, True)
+    assert event.reason == "1 of 3 rows have no target 'y'; every other row has the same target 'y': 'big'"
+    assert "uploads read" in event.log[0]
     assert cloud.artefacts.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("1,big\n2,big\n3,big\n4,big\n5,big\n", "every row has the same target 'y': 'big'"),
+        ("1,big\n2,small\n3,big\n4,small\n", "4 rows are fewer than the 5 folds of the cross-validation"),
+        ("1,big\n2,small\n3,big\n4,big\n5,big\n", "at least two labels need at least two rows each"),
+    ],
+)
+def test_rows_that_are_only_too_few_are_left_to_the_next_run(cloud: MemoryCloud, rows: str, reason: str) -> None:
+    open_run(cloud, 2, [drop(cloud, "data/demo/a.csv", f"size,y\n{rows}")])
+    assert run_job(order(), cloud) == 1
+    event = failure(cloud)
+    assert (event.reason, event.permanent, event.set_aside) == (reason, True, False)
 
 
 def test_bytes_that_are_not_those_accepted_are_not_trained_on(cloud: MemoryCloud) -> None:
@@ -174,15 +177,21 @@ def test_a_bug_is_told_by_its_place_and_never_by_its_text(
     cloud.door.before["storage.create"] = RuntimeError("a cell of somebody's data")
     assert run_job(order(), cloud) == 1
     assert failure(cloud).reason.startswith("RuntimeError at cloud.py:")
+    assert any(line.startswith("  at job.py:") for line in failure(cloud).log)
+    assert not any("a cell of somebody's data" in line for line in failure(cloud).log)
     assert "Traceback" in capfd.readouterr().err
 
 
 def test_artefacts_of_somebody_else_under_our_name_are_not_touched(cloud: MemoryCloud) -> None:
     open_run(cloud, 2, [drop(cloud, "data/demo/a.csv", ROWS)])
-    cloud.artefacts.put("demo/demo-000002/1/model/model.onnx", b"other")
-    assert run_job(order(), cloud) == 1
-    assert "stands already with other bytes" in failure(cloud).reason
-    assert cloud.artefacts.read("demo/demo-000002/1/model/model.onnx") == b"other"
+    run_job(order(), cloud)
+    (model,) = [key for key in list(cloud.artefacts.keys()) if key.endswith("/model.onnx")]
+    elsewhere = MemoryCloud()
+    elsewhere.data, elsewhere.state = cloud.data, cloud.state
+    elsewhere.artefacts.put(model, b"other")
+    assert run_job(order(), elsewhere) == 1
+    assert "stands already with other bytes" in failure(elsewhere).reason
+    assert elsewhere.artefacts.read(model) == b"other"
 
 
 def test_the_evaluation_is_written_last(cloud: MemoryCloud) -> None:

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.tables.forms import Dialect
-from training_image.errors import BadData
-from training_image.rows import MAX_LABELS, MAX_TEXTS_PER_COLUMN, Feature, Upload, read_table
+from training_image.errors import BadData, Untrainable
+from training_image.rows import MAX_TEXTS_PER_COLUMN, Feature, Upload, read_table
 
 
 def upload(text: str, name: str = "rows.csv") -> Upload:
@@ -64,14 +64,6 @@ def test_what_is_no_finite_number_to_everybody_is_a_text(cell: str) -> None:
     assert read_table([], [upload(f"a,y\n{cell},x\n2,z\n")], "y").features == (Feature("a", "text"),)
 
 
-def test_a_single_class_is_named() -> None:
-    assert reasons_of(upload("a,y\n1,x\n2,x\n")) == ("every row has the same target 'y': 'x'",)
-
-
-def test_missing_targets_are_counted() -> None:
-    assert reasons_of(upload("a,y\n1,x\n2,\n3, \n4,z\n")) == ("2 of 4 rows have no target 'y'",)
-
-
 def test_an_absent_target_column_is_named() -> None:
     assert reasons_of(upload("a,b\n1,x\n")) == ("rows.csv: there is no target column 'y'",)
 
@@ -100,13 +92,6 @@ def test_several_things_wrong_are_all_named() -> None:
 def test_what_cannot_be_a_table_has_a_reason(content: bytes, reason: str) -> None:
     found = reasons_of(Upload("rows.csv", content))
     assert any(reason in one for one in found), found
-
-
-def test_a_target_that_is_no_class_is_named() -> None:
-    rows = "".join(f"1,label {number}\n" for number in range(MAX_LABELS + 1))
-    assert reasons_of(upload(f"a,y\n{rows}")) == (
-        f"target 'y' has {MAX_LABELS + 1} different labels, at most {MAX_LABELS} are allowed",
-    )
 
 
 def test_a_column_of_identifiers_is_named() -> None:
@@ -174,3 +159,15 @@ def test_with_a_schema_new_columns_do_not_count_and_missing_ones_are_missing_val
     assert table.features == (Feature("a", "number"), Feature("b", "text"))
     assert np.array_equal(table.numbers, np.array([[1], [np.nan]], np.float32), equal_nan=True)
     assert table.texts.tolist() == [[""], ["red"]]
+
+
+def test_ignored_columns_are_no_features_but_can_be_looked_at() -> None:
+    table = read_table([], [upload("a,b,y\n1,red,x\n2,blue,z\n")], "y", ignored=["b"], looked_at=["b"])
+    assert table.features == (Feature("a", "number"),)
+    assert table.looked_at["b"].tolist() == ["red", "blue"]
+
+
+@pytest.mark.parametrize(("named", "reason"), [({"ignored": ["c"]}, "column 'c'"), ({"ignored": ["a"]}, "no feature")])
+def test_settings_that_name_no_column_or_leave_none_have_a_reason(named: dict[str, list[str]], reason: str) -> None:
+    with pytest.raises(Untrainable, match=reason):
+        read_table([], [upload("a,y\n1,x\n2,z\n")], "y", **named)

@@ -30,6 +30,7 @@ class MemoryVertex:
     honours_etags: bool = True
     orders: list[JobOrder] = field(default_factory=list)
     uploads: list[VersionOrder] = field(default_factory=list)
+    logs: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._jobs: dict[str, Job] = {}
@@ -66,6 +67,9 @@ class MemoryVertex:
 
     def job(self, name: str) -> Job:
         return self.door("vertex.get_job", lambda: self._jobs[name])
+
+    def job_log(self, name: str, lines: int) -> tuple[str, ...]:
+        return self.door("logging.list", lambda: tuple(self.logs.get(name, ())[-lines:]))
 
     def cancel_job(self, name: str) -> None:
         self.door("vertex.cancel_job", lambda: self.end_job(name, "CANCELLED"))

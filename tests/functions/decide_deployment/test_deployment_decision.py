@@ -6,7 +6,7 @@ import pytest
 
 from shared.envelope import Envelope
 from shared.errors import Transient
-from shared.evaluation import Difference, Evaluation
+from shared.evaluation import Difference, Evaluation, MetricComparison
 from shared.events import (
     ApprovalRequested,
     DeploymentApproved,
@@ -14,11 +14,11 @@ from shared.events import (
     EvaluationCompleted,
     Notification,
 )
+from shared.scorecard import Card
 from tests.functions.standing_run import JOB, RUN, event, open_run, published, record, records, topics
 from tests.world.cloud import START, MemoryCloud
 from tests.world.running import data_of, send
 
-CLEAR = Difference(estimate=0.07, low=0.035, high=0.105)
 NONE = Difference(estimate=-0.02, low=-0.05, high=0.01)
 SHUFFLED = Difference(estimate=-0.01, low=-0.06, high=0.04)
 
@@ -30,23 +30,32 @@ def evaluated(**evaluation: Any) -> Envelope:
     return event("evaluation-completed", evaluation=kept.evaluation.model_copy(update=evaluation))
 
 
+def compared(difference: Difference) -> tuple[MetricComparison, ...]:
+    """The kept comparisons, that of the accuracy with another difference."""
+    kept = event("evaluation-completed").payload
+    assert isinstance(kept, EvaluationCompleted)
+    first, *others = kept.evaluation.comparisons
+    return first.model_copy(update={"difference": difference}), *others
+
+
 def poor() -> Envelope:
-    return evaluated(difference=NONE, challenger=_scores(0.70))
+    return evaluated(comparisons=compared(NONE), challenger=_scores(0.70))
 
 
 def shuffled() -> Envelope:
-    return evaluated(difference=NONE, versus_majority=SHUFFLED, challenger=_scores(0.12))
+    chance = MetricComparison(metric="accuracy", higher_is_better=True, difference=SHUFFLED)
+    return evaluated(comparisons=compared(NONE), versus_baseline=chance, challenger=_scores(0.12))
 
 
 def middling() -> Envelope:
     """No better than production, but good: 60 points."""
-    return evaluated(difference=NONE)
+    return evaluated(comparisons=compared(NONE))
 
 
-def _scores(accuracy: float) -> Any:
+def _scores(score: float) -> Any:
     kept = event("evaluation-completed").payload
     assert isinstance(kept, EvaluationCompleted)
-    return kept.evaluation.challenger.model_copy(update={"accuracy": accuracy, "macro_f1": accuracy})
+    return kept.evaluation.challenger.model_copy(update={"score": score})
 
 
 @pytest.fixture
@@ -80,7 +89,7 @@ def test_a_clear_winner_is_deployed_and_the_card_says_why(cloud: MemoryCloud) ->
         "quality: 30 of 30",
         "fold deviation: 10 of 10",
         "train/test gap: 10 of 10",
-        "accuracy vs macro F1: 10 of 10",
+        "every label: 10 of 10",
     ]
     assert "end" not in records(cloud)
 
@@ -109,8 +118,33 @@ def test_between_the_bounds_a_person_is_asked_until_the_settings_time_is_over(cl
     assert isinstance(asked, ApprovalRequested)
     assert isinstance(notice, Notification)
     assert (asked.score, (asked.expires - START).total_seconds()) == (60, 72 * 3600)
-    assert notice.next == f"serin approve {RUN} or serin reject {RUN}, before 2026-01-04 00:00 UTC"
+    report = "gs://artefacts/digits/digits-000002/1/model/report.html"
+    assert notice.next == (
+        f"serin approve {RUN} or serin reject {RUN}, before 2026-01-04 00:00 UTC; {report} shows why"
+    )
+    assert (asked.report, asked.approvers) == (report, ())
+    assert asked.question.startswith(f"Shall {RUN} get its first traffic? 60 points")
     assert "end" not in records(cloud)
+
+
+def test_those_who_may_answer_are_named_in_the_question() -> None:
+    cloud = MemoryCloud()
+    open_run(cloud, approval={"approvers": ["ada@example.org"]})
+    record(cloud, "job-1", {"job": JOB, "attempt": 1})
+    assert decide(cloud, middling()) == 200
+    asked, notice = published(cloud)
+    assert isinstance(asked, ApprovalRequested) and isinstance(notice, Notification)
+    assert asked.approvers == ("ada@example.org",)
+    assert "(by ada@example.org)" in (notice.next or "")
+
+
+@pytest.mark.parametrize("envelope", [event("evaluation-completed"), middling(), poor()])
+def test_record_and_event_hold_the_same_whole_card(cloud: MemoryCloud, envelope: Envelope) -> None:
+    assert decide(cloud, envelope) == 200
+    told = next(each for each in published(cloud) if not isinstance(each, Notification))
+    card: Card = told.card  # type: ignore[attr-defined]
+    assert card.model_dump(mode="json") == decision(cloud)["card"]
+    assert (len(card.criteria), card.rubric_version, len(card.rubric_digest)) == (5, 1, 12)
 
 
 def test_too_few_points_reject_and_end_the_run_but_keep_its_rows(cloud: MemoryCloud) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Transient
+from shared.errors import Refused, Transient
 from shared.events import Notification, TrainingRequested
 from shared.ids import UploadId
 from shared.ledger import Outcome, run_key, window_key
@@ -136,6 +136,18 @@ def test_a_persons_request_without_rows_is_answered() -> None:
     assert cloud.vertex.orders == []
 
 
+def test_a_job_that_vertex_ai_refuses_to_make_ends_the_run_with_the_reason(cloud: MemoryCloud) -> None:
+    cloud.door.before["vertex.create_job"] = Refused("vertex.create_job", "status 400: Image 'mine:1' is not there")
+    assert launch(cloud) == 200
+    end = data_of(cloud, "runs/digits/000001/end")
+    assert (end["outcome"], end["set_aside"]) == ("failed", False)
+    assert end["reasons"] == ["attempt 1: vertex.create_job refused: status 400: Image 'mine:1' is not there"]
+    first = published(cloud)
+    assert launch(cloud) == 200
+    assert published(cloud) == first
+    assert jobs(cloud) == []
+
+
 @pytest.fixture
 def trained() -> MemoryCloud:
     """A run whose first job is recorded."""
@@ -164,9 +176,51 @@ def test_the_last_attempt_that_fails_ends_the_run(trained: MemoryCloud) -> None:
 
 
 def test_rows_that_cannot_be_trained_on_end_the_run_at_once_and_are_set_aside(trained: MemoryCloud) -> None:
-    assert failed(trained, permanent=True, reason="one class only") == 200
+    assert failed(trained, permanent=True, set_aside=True, reason="2 rows have no target") == 200
     assert data_of(trained, "runs/digits/000002/end")["set_aside"] is True
     assert jobs(trained, RUN) == []
+
+
+def test_too_few_rows_end_the_run_at_once_but_the_next_one_trains_on_them(trained: MemoryCloud) -> None:
+    assert failed(trained, permanent=True, reason="4 rows are fewer than the 5 folds") == 200
+    assert data_of(trained, "runs/digits/000002/end")["set_aside"] is False
+
+
+def test_the_record_of_a_failure_keeps_its_log_and_people_are_told_the_end_of_it(trained: MemoryCloud) -> None:
+    log = tuple(f"line {number}" for number in range(100))
+    assert failed(trained, permanent=True, log=log) == 200
+    assert data_of(trained, "runs/digits/000002/failed-1")["log"] == list(log)
+    assert data_of(trained, "runs/digits/000002/end")["reasons"][-1] == "log: line 99"
+    assert len(data_of(trained, "runs/digits/000002/end")["reasons"]) == 11
+
+
+def test_a_trainer_of_ones_own_is_told_what_the_contract_names(cloud: MemoryCloud) -> None:
+    text = b"""[data]
+target = "digit"
+[threshold]
+at_least = 5
+[training]
+image = "europe-docker.pkg.dev/p/own/trainer:3"
+machine_type = "a2-highgpu-1g"
+accelerator_type = "NVIDIA_TESLA_A100"
+accelerator_count = 1
+spot = true
+"""
+    cloud.data.put("settings/digits.toml", text)
+    assert launch(cloud) == 200
+    (order,) = cloud.vertex.orders
+    assert order.image == "europe-docker.pkg.dev/p/own/trainer:3"
+    gpu = (order.machine_type, order.accelerator_type, order.accelerator_count, order.spot)
+    assert gpu == ("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1, True)
+    told = {name: order.variables[name] for name in ("DATA_DIR", "ARTIFACTS_DIR", "BUCKET_NAME", "VERSION")}
+    assert told == {
+        "DATA_DIR": "gs://data/data/digits/",
+        "ARTIFACTS_DIR": "gs://artefacts/digits/digits-000001/1/model/",
+        "BUCKET_NAME": "artefacts",
+        "VERSION": "1",
+    }
+    assert order.variables["SERIN_INPUTS"] == "gs://state/windows/digits/000001"
+    assert data_of(cloud, "runs/digits/000001/job-1")["image"] == order.image
 
 
 def test_a_failure_of_a_job_that_is_not_the_recorded_one_says_nothing(trained: MemoryCloud) -> None:

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from shared.envelope import Envelope
+from shared.errors import Transient
 from shared.events import (
     ApprovalAnswered,
     ApprovalRequested,
@@ -11,6 +13,7 @@ from shared.events import (
     EvaluationCompleted,
     Event,
     ModelStaged,
+    Notification,
     RetirementDue,
     RollbackRequested,
     SmokePassed,
@@ -89,9 +92,27 @@ def test_a_job_that_runs_is_waited_for(cloud: MemoryCloud) -> None:
 
 def test_a_job_that_failed_is_told_with_its_reason(cloud: MemoryCloud) -> None:
     name = recorded_job(cloud, "FAILED")
+    cloud.vertex.logs[name] = [f"line {number}" for number in range(150)]
     (failed,) = due(cloud)
     assert isinstance(failed, TrainingFailed)
     assert (failed.job, failed.attempt, failed.reason) == (name, 1, "the job ended FAILED: out of memory")
+    assert failed.log == tuple(f"line {number}" for number in range(50, 150))
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "EXPIRED"])
+def test_however_a_job_ended_without_success_the_next_tick_says_so(cloud: MemoryCloud, state: str) -> None:
+    recorded_job(cloud, state)
+    (failed,) = due(cloud)
+    assert isinstance(failed, TrainingFailed)
+    assert failed.reason.startswith(f"the job ended {state}")
+
+
+def test_a_failure_is_told_although_its_log_cannot_be_read(cloud: MemoryCloud) -> None:
+    recorded_job(cloud, "FAILED")
+    cloud.door.before["logging.list"] = Transient("logging.list", "status 503")
+    (failed,) = due(cloud)
+    assert isinstance(failed, TrainingFailed)
+    assert failed.log == ("the log could not be read: logging.list failed for now: status 503",)
 
 
 def test_an_evaluation_whose_event_was_lost_is_read_back_with_its_digest(cloud: MemoryCloud) -> None:
@@ -148,10 +169,31 @@ def asked(cloud: MemoryCloud) -> None:
     record(cloud, "decision", {"verdict": "ask"}, question)
 
 
+def test_halfway_the_question_is_asked_once_more(cloud: MemoryCloud) -> None:
+    asked(cloud)
+    cloud.pass_time(1799)
+    assert due(cloud) == []
+    cloud.pass_time(1)
+    (first,) = cloud_events(cloud)
+    assert isinstance(first.payload, Notification)
+    assert first.payload.title == "digits-000002: still waits for an answer, half of the time is over"
+    (again,) = cloud_events(cloud)
+    assert again.id == first.id
+    cloud.pass_time(60)
+    assert due(cloud) == []
+
+
+def cloud_events(cloud: MemoryCloud) -> list[Envelope]:
+    assert tick(cloud) == 200
+    told = [each for each in cloud.bus.events() if each.topic != DATA_UPLOADED]
+    cloud.bus.take()
+    return told
+
+
 def test_a_question_expires_when_its_time_is_over_and_not_before(cloud: MemoryCloud) -> None:
     asked(cloud)
     cloud.pass_time(3599)
-    assert due(cloud) == []
+    assert [type(each) for each in due(cloud)] == [Notification]
     cloud.pass_time(1)
     (answer,) = due(cloud)
     assert isinstance(answer, ApprovalAnswered)

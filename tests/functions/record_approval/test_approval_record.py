@@ -78,6 +78,7 @@ def test_approved_by_a_person_goes_on_with_what_was_asked(cloud: MemoryCloud) ->
     ],
 )
 def test_rejected_or_expired_ends_the_run(cloud: MemoryCloud, envelope: Envelope, title: str) -> None:
+    cloud.pass_time(EXPIRES_SECONDS if "expired" in title else 0)
     assert answer(cloud, envelope) == 200
     rejected, notice = published(cloud)
     assert isinstance(rejected, DeploymentRejected)
@@ -145,14 +146,40 @@ def test_approval_in_the_last_second_counts_and_still_counts_when_redelivered_la
     assert cloud.bus.take() == first
 
 
-def test_rejection_is_never_too_late(cloud: MemoryCloud) -> None:
+def test_a_late_rejection_is_refused_like_any_late_answer(cloud: MemoryCloud) -> None:
     cloud.pass_time(EXPIRES_SECONDS + 1)
     assert answer(cloud, reject()) == 200
-    assert approval(cloud)["answer"] == "reject"
+    (notice,) = published(cloud)
+    assert isinstance(notice, Notification)
+    assert notice.why[0] == "it expired at 2026-01-04 00:00 UTC"
+    assert "approval" not in records(cloud)
+
+
+def test_a_question_does_not_expire_before_its_time_whoever_says_so(cloud: MemoryCloud) -> None:
+    assert answer(cloud, expire()) == 200
+    (notice,) = published(cloud)
+    assert isinstance(notice, Notification)
+    assert notice.why[0] == "it expires at 2026-01-04 00:00 UTC, not before"
+    assert "approval" not in records(cloud)
+
+
+@pytest.mark.parametrize("envelope", [approve(by="eve@example.org"), reject()])
+def test_who_is_not_among_the_approvers_is_refused_and_the_question_stands(envelope: Envelope) -> None:
+    made = MemoryCloud()
+    open_run(made)
+    asked = ASKED.model_copy(update={"approvers": ("ada@example.org", "kim@example.org")})
+    record(made, "decision", {"verdict": "ask"}, asked)
+    assert answer(made, envelope) == 200
+    (notice,) = published(made)
+    assert isinstance(notice, Notification)
+    assert notice.why[0].endswith("is not among those who may answer: ada@example.org, kim@example.org")
+    assert answer(made, approve()) == 200
+    assert approval(made)["by"] == "ada@example.org"
 
 
 @pytest.mark.parametrize("envelope", [approve(), reject(), expire()])
 def test_a_redelivered_answer_says_the_same_again(cloud: MemoryCloud, envelope: Envelope) -> None:
+    cloud.pass_time(EXPIRES_SECONDS if envelope.id.endswith("expired") else 0)
     answer(cloud, envelope)
     first = cloud.bus.take()
     assert answer(cloud, envelope) == 200
@@ -166,7 +193,7 @@ def test_of_two_answers_at_once_one_counts(cloud: MemoryCloud) -> None:
     payloads = published(cloud)
     assert not [each for each in payloads if isinstance(each, DeploymentApproved)]
     titles = [each.title for each in payloads if isinstance(each, Notification)]
-    assert titles.count("digits-000002: the answer of ada@example.org came too late") == 1
+    assert titles.count("digits-000002: the answer of ada@example.org does not count") == 1
 
 
 def test_a_crash_between_answer_and_end_is_made_good_by_the_redelivery(cloud: MemoryCloud) -> None:

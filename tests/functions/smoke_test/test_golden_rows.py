@@ -64,3 +64,17 @@ def test_an_empty_golden_file_proves_nothing_and_is_refused() -> None:
 def test_of_very_many_differences_some_are_told() -> None:
     many = Golden(rows=({"p0": 1.0},) * 100, probabilities=((1.0,),) * 100, labels=("a",) * 100)
     assert len(differences(many, [None] * 100)) == MAX_PROBLEMS
+
+
+NUMBERS = Golden(rows=({"p0": 1.0}, {"p0": 2.0}), values=(100.0, -200.0))
+
+
+@pytest.mark.parametrize(("shift", "same"), [(0.019, True), (0.021, False)])
+def test_values_may_differ_by_the_tolerances_share_of_the_largest(shift: float, same: bool) -> None:
+    found = differences(NUMBERS, [{"value": 100.0 + shift}, {"value": -200.0}])
+    assert (found == ()) is same
+
+
+@pytest.mark.parametrize("answer", ["a", None, {"value": None}, {"value": float("nan")}, {"label": "a"}])
+def test_what_is_no_value_is_a_difference(answer: Any) -> None:
+    assert differences(NUMBERS, [{"value": 100.0}, answer]) == ("row 1: not a value",)
