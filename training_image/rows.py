@@ -83,15 +83,16 @@ def read_table(
     target: str,
     dialect: Dialect = CSV,
     schema: Mapping[str, Kind] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
     ignored: Sequence[str] = (),
     looked_at: Sequence[str] = (),
 ) -> Table:
     """The table of all rows, earlier windows first, every column typed over all files together.
 
     With a schema, its columns count and no others, each of the kind that it says; what a file lacks is missing in all
-    its rows. Without one, all files have the same columns, of numbers if every cell that is not empty is one. Columns
-    that are ignored are no features. Raises BadData naming every reason found in the rows, Untrainable for columns that
-    are named and not there.
+    its rows. Without one, all files have the same columns, of numbers if every cell that is not empty is one. `kinds`
+    says otherwise of some columns. Columns that are ignored are no features. Raises BadData naming every reason found
+    in the rows, Untrainable for columns that are named and not there.
     """
     read = [_fitted(_read(upload, dialect), schema, target) for upload in (*earlier, *window)]
     _check_headers(read, [upload.name for upload in (*earlier, *window)], target)
@@ -107,7 +108,7 @@ def read_table(
     columns = {name: cells for name, cells in columns.items() if name not in ignored}
     if not columns:
         raise Untrainable(["every column is ignored, so there is no feature"])
-    features, numbers, texts = _typed(columns, len(records), schema or {})
+    features, numbers, texts = _typed(columns, len(records), {**(schema or {}), **(kinds or {})})
     return Table(
         features=features,
         numbers=numbers,

@@ -94,10 +94,10 @@ def train(
 
 def _table(plan: Plan, earlier: Sequence[Upload], window: Sequence[Upload]) -> Table:
     settings, prepared = plan.settings, plan.settings.preprocessing
-    kinds: dict[str, Kind] = {**(plan.schema or {}), **dict.fromkeys(prepared.categories, "text")}
+    kinds: dict[str, Kind] = dict.fromkeys(prepared.categories, "text")
     looked_at = tuple(dict.fromkeys((*settings.slices.columns, *settings.slices.groups)))
     data = settings.data
-    return read_table(earlier, window, data.target, _dialect(plan), kinds, prepared.ignored, looked_at)
+    return read_table(earlier, window, data.target, _dialect(plan), plan.schema, kinds, prepared.ignored, looked_at)
 
 
 def _dialect(plan: Plan) -> Dialect:
@@ -110,7 +110,7 @@ def _for_champion(champion: Champion | None, table: Table, plan: Plan, window: S
         return table
     kinds = {feature.name: feature.type for feature in champion.model.signature.features}
     data = plan.settings.data
-    return read_table([], window, data.target, _dialect(plan), {**(plan.schema or {}), **kinds})
+    return read_table([], window, data.target, _dialect(plan), plan.schema, kinds)
 
 
 def _task(settings: Settings, champion: Champion | None) -> Task | None:

@@ -16,6 +16,7 @@ from serving_image.configuration import Configuration, read_configuration
 from serving_image.loading import load
 from serving_image.service import Loaded
 from shared.distributions import Spread, baseline_json
+from shared.settings import Settings
 from tests.world.replica import Asked
 from training_image.rows import Upload
 from training_image.training import Plan, train
@@ -56,7 +57,9 @@ def instances(count: int = 20) -> list[dict[str, Any]]:
 def trained() -> Any:
     """The result of training."""
     text = "size,colour,kind\n" + "".join(f"{row['size']},{row['colour']},{row['kind']}\n" for row in rows())
-    return train(Plan("toys", "toys-000001", "kind"), [], [Upload("toys.csv", text.encode())])
+    training = {"candidates": ["LogisticRegression", "RandomForest"]}
+    settings = Settings.model_validate({"data": {"target": "kind"}, "training": training})
+    return train(Plan("toys", "toys-000001", settings), [], [Upload("toys.csv", text.encode())])
 
 
 def identity(output: str, shape: list[int]) -> bytes:
@@ -83,10 +86,10 @@ def regression() -> dict[str, bytes]:
 
 def artefacts(**others: bytes | None) -> Artefacts:
     """What was fetched for the container."""
-    files = trained().artefacts()
-    signature = {**json.loads(files["signature.json"]), "anomaly": {"threshold": 0.5}}
+    model = trained().model
+    signature = {**model.signature.model_dump(mode="json"), "anomaly": {"threshold": 0.5}}
     fetched: dict[str, Any] = {
-        "graph": files["model.onnx"], "signature": json.dumps(signature).encode(),
+        "graph": model.content, "signature": json.dumps(signature).encode(),
         "anomaly": identity("anomaly_scores", [-1]), "baseline": BASELINE, "key": Key("1", KEY),
     }  # fmt: skip
     return Artefacts(**{**fetched, **others})
