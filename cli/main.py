@@ -23,6 +23,7 @@ from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person
 from cli.notices import deliveries, table_row, tried
 from cli.options import AsJson, Because, By, Home, Model
 from cli.printing import console, show_table
+from cli.scores import scores
 from shared.channels import Severity
 from shared.envelope import Envelope, Message, decode
 from shared.errors import BadInput, SerinError
@@ -78,6 +79,7 @@ def drop(
     model: Model,
     settings: Annotated[Path | None, typer.Option(help="the model's settings, dropped first")] = None,
     again: Annotated[bool, typer.Option("--again", help="count the rows although the same file was counted")] = False,
+    score: Annotated[bool, typer.Option("--score", help="have the rows scored instead of trained on")] = False,
     by: By = None,
     home: Home = None,
 ) -> None:
@@ -87,7 +89,7 @@ def drop(
     if missing:
         raise BadInput("files", [f"there is no file {name}" for name in missing])
     named = [(settings, object_name(ModelName(model)))] if settings else []
-    named += [(path, f"data/{model}/{path.name}") for path in files]
+    named += [(path, f"{'score' if score else 'data'}/{model}/{path.name}") for path in files]
     with connected(home) as cloud, Progress(console=console) as progress:
         from google.cloud import storage
 
@@ -142,6 +144,14 @@ def uploads(model: str, as_json: AsJson = False, home: Home = None) -> None:
     with connected(home) as cloud:
         found = reading.uploads(ledger_of(cloud), cloud.data, ModelName(_check_model(model)))
     show_table(found, ("name", "verdict", "rows", "accepted", "quarantined", "run", "reasons"), as_json)
+
+
+@app.command("scores")
+def list_scores(model: str, as_json: AsJson = False, home: Home = None) -> None:
+    """List every file that was dropped to be scored: by which version, and where the results are."""
+    with connected(home) as cloud:
+        found = scores(ledger_of(cloud), ModelName(_check_model(model)))
+    show_table(found, ("name", "outcome", "version", "rows", "scored", "bad", "results", "reasons"), as_json)
 
 
 @app.command()

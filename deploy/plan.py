@@ -205,6 +205,8 @@ def _roles(target: Target, table: dict[str, Any]) -> Iterator[Step]:
         for reads, bucket in (("reads_data", target.data), ("reads_artefacts", target.artefacts)):
             if duty[reads]:
                 yield _bucket_role(bucket, "roles/storage.objectViewer", member)
+        if duty["writes_artefacts"]:
+            yield _bucket_role(target.artefacts, "roles/storage.objectCreator", member)
         if duty["uses_vertex"]:
             yield _project_role(target, "roles/aiplatform.user", member)
         if function == "reconcile":  # which tells the end of a failed job's log

@@ -44,6 +44,7 @@ def derive() -> dict[str, Any]:
                 "publishes": sorted({Notification.topic, *(event.topic for event in wiring.PUBLISHES.get(name, ()))}),
                 "reads_data": name in wiring.READS_DATA,
                 "reads_artefacts": name in wiring.READS_ARTEFACTS,
+                "writes_artefacts": name in wiring.WRITES_ARTEFACTS,
                 "uses_vertex": name in wiring.USES_VERTEX,
                 "starts_jobs": name in wiring.STARTS_JOBS,
                 "memory_mebibytes": wiring.MEMORY_MEBIBYTES[name],

@@ -4,9 +4,10 @@ AIP_STORAGE_URI or ARTIFACTS_DIR            where the artefacts are: gs://… or
 AIP_HTTP_PORT or PORT, AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE, SERIN_HOST             where we are asked
 MODEL_VERSION                               what the model is called; else SERIN_RUN, else its signature's run
 SERIN_MODEL, with SERIN_RUN, SERIN_RECEIPT_KEY_URI, GOOGLE_CLOUD_PROJECT
-                                            set by a deployment: then receipts are issued and evidence reported, as
+                                            set with a version: where it is deployed, receipts are issued and evidence
+                                            reported, as
                                             AIP_DEPLOYED_MODEL_ID of AIP_ENDPOINT_ID, or on Cloud Run
-                                            K_REVISION of K_SERVICE
+                                            K_REVISION of K_SERVICE; a batch prediction job has none of the four
 SERIN_REPORT_SECONDS                        length of an interval of evidence
 SERIN_MAX_BODY_BYTES, SERIN_MAX_ROWS, SERIN_MAX_REQUESTS, SERIN_MAX_CONNECTIONS, SERIN_TIMEOUT_SECONDS        the limits
 """
@@ -20,6 +21,7 @@ from shared.errors import BadInput
 from shared.ids import ModelName, RunId
 
 _DEPLOYED = ("SERIN_RUN", "SERIN_RECEIPT_KEY_URI", "GOOGLE_CLOUD_PROJECT")
+_DEPLOYMENTS = ("AIP_ENDPOINT_ID", "AIP_DEPLOYED_MODEL_ID", "K_SERVICE", "K_REVISION")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -76,7 +78,7 @@ def read_configuration(variables: Mapping[str, str]) -> Configuration:
     """The configuration in the variables; raises BadInput with every reason why there is none."""
     reading = _Reading(variables)
     artefacts = reading.first("AIP_STORAGE_URI", "ARTIFACTS_DIR")
-    identity = _identity(reading) if variables.get("SERIN_MODEL") else None
+    identity = _identity(reading) if variables.get("SERIN_MODEL") and _is_deployed(variables) else None
     limits = _limits(reading)
     port = int(reading.number("AIP_HTTP_PORT" if variables.get("AIP_HTTP_PORT") else "PORT", 8080))
     if reading.reasons:
@@ -115,6 +117,11 @@ class _Reading:
             self.reasons.append(f"{name} is not a number above 0")
             return default
         return number
+
+
+def _is_deployed(variables: Mapping[str, str]) -> bool:
+    """Whether there is a deployment whose evidence counts; what a batch prediction job answers is none."""
+    return any(variables.get(name) for name in _DEPLOYMENTS)
 
 
 def _identity(reading: _Reading) -> Identity:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared.envelope import Envelope, from_json
@@ -210,6 +210,15 @@ def rollout_key(model: ModelName, rollout: int, name: str) -> str:
 
 def drift_key(model: ModelName, run: RunId, name: str) -> str:
     return f"drift/{model}/runs/{run}/{name}"
+
+
+def score_key(model: ModelName, upload: str, name: str) -> str:
+    return f"scores/{model}/{upload}/{name}"
+
+
+def scoring_prefix(day: date) -> str:
+    """Where the files of rows stand whose scoring was begun on a day: a list that does not grow with the history."""
+    return f"scoring/{day.isoformat()}/"
 
 
 def dead_letter_key(identity: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """The thin door to Vertex AI: jobs, model versions, endpoints, operations; always over its REST transport."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,13 +19,15 @@ _ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SU
 
 @dataclass(frozen=True)
 class Job:
-    """A custom job: `state` without its JOB_STATE_ prefix."""
+    """A custom job or a batch prediction job: `state` without its JOB_STATE_ prefix."""
 
     name: str
     state: str
     created: datetime
     labels: Mapping[str, str]
     error: str = ""
+    output: str = ""
+    """Where a batch prediction job has put its results, `gs://<bucket>/<prefix>`; empty before, and of other jobs."""
 
     @property
     def ended(self) -> bool:
@@ -52,6 +54,19 @@ class JobOrder:
     timeout_seconds: int
     service_account: str | None
     spot: bool = False
+
+
+@dataclass(frozen=True)
+class BatchOrder:
+    """What a batch prediction job is to be: JSON Lines in, predictions out, a row known by its field `key`."""
+
+    display_name: str
+    labels: Mapping[str, str]
+    version: str
+    inputs: Sequence[str]
+    output: str
+    key: str
+    machine_type: str
 
 
 @dataclass(frozen=True)
@@ -111,6 +126,15 @@ class Vertex(Protocol):
         """The last lines of a job's output, oldest first."""
 
     def cancel_job(self, name: str) -> None: ...
+
+    def batch_jobs(self, labels: Mapping[str, str]) -> list[Job]:
+        """All batch prediction jobs with these labels, oldest first, in every state."""
+
+    def create_batch_job(self, order: BatchOrder) -> Job:
+        """Makes a batch prediction job; never retried here, as a second try could make a second job."""
+
+    def batch_job(self, name: str) -> Job: ...
+    def cancel_batch_job(self, name: str) -> None: ...
 
     def versions(self, model: str) -> list[Version]:
         """All versions of a model, oldest first; none if the model does not exist."""
@@ -188,8 +212,7 @@ class CloudVertex:
         return self._client("PredictionServiceClient")
 
     def jobs(self, labels: Mapping[str, str]) -> list[Job]:
-        condition = " AND ".join(f"labels.{name}={value}" for name, value in sorted(labels.items()))
-        request = {"parent": self._parent, "filter": condition}
+        request = {"parent": self._parent, "filter": _with_labels(labels)}
         found = self._door("vertex.list_jobs", lambda: list(self._jobs.list_custom_jobs(request=request)))
         return sorted((_job(job) for job in found), key=lambda job: (job.created, job.name))
 
@@ -231,6 +254,46 @@ class CloudVertex:
 
     def cancel_job(self, name: str) -> None:
         self._door("vertex.cancel_job", lambda: self._jobs.cancel_custom_job(name=name))
+
+    def batch_jobs(self, labels: Mapping[str, str]) -> list[Job]:
+        request = {"parent": self._parent, "filter": _with_labels(labels)}
+        found = self._door(
+            "vertex.list_batch_jobs", lambda: list(self._jobs.list_batch_prediction_jobs(request=request))
+        )
+        return sorted((_batch_job(job) for job in found), key=lambda job: (job.created, job.name))
+
+    def create_batch_job(self, order: BatchOrder) -> Job:
+        api = self._api
+        job = api.BatchPredictionJob(
+            display_name=order.display_name,
+            labels=dict(order.labels),
+            model=order.version,
+            input_config={"instances_format": "jsonl", "gcs_source": {"uris": list(order.inputs)}},
+            output_config={
+                "predictions_format": "jsonl",
+                "gcs_destination": {"output_uri_prefix": order.output},
+            },
+            instance_config={"instance_type": "object", "key_field": order.key},
+            dedicated_resources={
+                "machine_spec": {"machine_type": order.machine_type},
+                "starting_replica_count": 1,
+                "max_replica_count": 1,
+            },
+        )
+        return _batch_job(
+            self._door(
+                "vertex.create_batch_job",
+                lambda: self._jobs.create_batch_prediction_job(
+                    parent=self._parent, batch_prediction_job=job, retry=None, timeout=_CALL_TIMEOUT_SECONDS
+                ),
+            )
+        )
+
+    def batch_job(self, name: str) -> Job:
+        return _batch_job(self._door("vertex.get_batch_job", lambda: self._jobs.get_batch_prediction_job(name=name)))
+
+    def cancel_batch_job(self, name: str) -> None:
+        self._door("vertex.cancel_batch_job", lambda: self._jobs.cancel_batch_prediction_job(name=name))
 
     def versions(self, model: str) -> list[Version]:
         name = f"{self._parent}/models/{model}"
@@ -343,6 +406,14 @@ def _job(job: Any) -> Job:
         labels=dict(job.labels),
         error=job.error.message,
     )
+
+
+def _batch_job(job: Any) -> Job:
+    return replace(_job(job), output=job.output_info.gcs_output_directory)
+
+
+def _with_labels(labels: Mapping[str, str]) -> str:
+    return " AND ".join(f"labels.{name}={value}" for name, value in sorted(labels.items()))
 
 
 def _endpoint(endpoint: Any) -> Endpoint:

@@ -59,6 +59,7 @@ TOPICS: tuple[str, ...] = (DATA_UPLOADED, CLOCK_TICKED, DEAD_LETTERS, *(event.to
 SUBSCRIPTIONS: tuple[Subscription, ...] = (
     Subscription("check_rows", DATA_UPLOADED, _objects("data/")),
     Subscription("check_settings", DATA_UPLOADED, _objects("settings/")),
+    Subscription("score_batch", DATA_UPLOADED, _objects("score/")),
     Subscription("launch_training", TrainingRequested.topic),
     Subscription("launch_training", TrainingFailed.topic),
     Subscription("decide_deployment", EvaluationCompleted.topic),
@@ -96,9 +97,10 @@ PUBLISHES: Mapping[str, tuple[type[Event], ...]] = {
     "stage_model": (ModelStaged, RetirementDue),
 }
 READS_DATA = frozenset(
-    {"check_rows", "check_settings", "detect_drift", "launch_training", "reconcile", "record_outcomes"}
+    {"check_rows", "check_settings", "detect_drift", "launch_training", "reconcile", "record_outcomes", "score_batch"}
 )
-READS_ARTEFACTS = frozenset({"detect_drift", "reconcile", "smoke_test", "stage_model"})
+READS_ARTEFACTS = frozenset({"detect_drift", "reconcile", "score_batch", "smoke_test", "stage_model"})
+WRITES_ARTEFACTS = frozenset({"score_batch"})
 USES_VERTEX = frozenset(
     {
         "deploy_canary",
@@ -106,6 +108,7 @@ USES_VERTEX = frozenset(
         "reconcile",
         "retire_model",
         "roll_back",
+        "score_batch",
         "shift_traffic",
         "smoke_test",
         "stage_model",
@@ -113,7 +116,8 @@ USES_VERTEX = frozenset(
 )
 STARTS_JOBS = frozenset({"launch_training"})
 # Reading a big upload holds many rows at once; the Vertex AI client alone needs more than 256 MiB.
-MEMORY_MEBIBYTES: Mapping[str, int] = {function: 2048 if function == "check_rows" else 512 for function in FUNCTIONS}
+_READS_ROWS_MEBIBYTES = {"check_rows": 2048, "score_batch": 1024}
+MEMORY_MEBIBYTES: Mapping[str, int] = {name: _READS_ROWS_MEBIBYTES.get(name, 512) for name in FUNCTIONS}
 FUNCTION_TIMEOUT_SECONDS = 540
 
 

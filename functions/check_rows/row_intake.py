@@ -12,7 +12,6 @@ from row_account import BadRow
 from row_problems import Problem, shown
 from row_reader import read
 from row_rules import rules_of
-from upload_source import UploadSource
 
 from shared.errors import BadInput, Refused
 from shared.events import Notification, TrainingRequested
@@ -24,6 +23,7 @@ from shared.step import Events, Step
 from shared.store import Entry
 from shared.tables.checksum import content_id
 from shared.tables.forms import Dialect
+from shared.tables.source import UploadSource
 from shared.threshold import crossed
 from shared.uploading import AGAIN
 from shared.windows import Upload, carry, last_window, waiting

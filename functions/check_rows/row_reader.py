@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from csv_intake import CsvIntake
 from row_account import Account, Reading
 from row_rules import Rules
-from upload_source import UploadSource
 
-from shared.tables.cells import MAX_RECORD_BYTES, Unreadable
-from shared.tables.forms import BOM, HEAD_BYTES, Dialect, form_of
+from shared.tables.cells import Unreadable
+from shared.tables.forms import HEAD_BYTES, Dialect, form_of
 from shared.tables.json_lines import JsonLines
+from shared.tables.source import UploadSource
+from shared.tables.streamed import whole_lines
 from shared.tables.unpacking import unpacked
 
 
@@ -50,24 +51,8 @@ def _read(source: UploadSource, name: str, account: Account, dialect: Dialect) -
 
 def _read_json_lines(chunks: Iterable[bytes], account: Account) -> None:
     lines = JsonLines()
-    for text in _whole_lines(chunks):
+    for text in whole_lines(chunks):
         for batch in lines.batches(text):
             account.look(batch)
             if not account.readable():
                 return
-
-
-def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest, begun = b"", False
-    for chunk in chunks:
-        rest += chunk
-        if not begun and len(rest) < len(BOM):
-            continue
-        rest, begun = rest if begun else rest.removeprefix(BOM), True
-        end = rest.rfind(b"\n") + 1
-        if end:
-            yield rest[:end]
-            rest = rest[end:]
-        if len(rest) > MAX_RECORD_BYTES:
-            raise Unreadable("record-too-long", f"holds a line of more than {MAX_RECORD_BYTES} bytes")
-    yield rest if begun else rest.removeprefix(BOM)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from due_rollout import of_rollout, of_staging
 from due_run import of_run, strays
+from due_scores import of_scores
 from due_uploads import of_uploads
 
 from shared.envelope import Envelope
@@ -29,6 +30,7 @@ def look(_tick: ClockTicked, step: Step) -> Events:
     for folder in step.ledger.store.folders("settings/"):
         model = ModelName(folder)
         due += [*_of_model(model, step)]
+    of_scores(step)
     of_uploads(step)
     return due
 

@@ -1,9 +1,10 @@
 """Vertex AI on one machine, as far as Serin uses it: jobs and serving containers are processes, the rest is documents.
 
 wire        app → predictions (REST in, answers out), fields, filters
-state       job_runs (rules: jobs), registry, endpoints (rules: traffic), operations; documents (SQLite)
+state       job_runs (rules: jobs), batch_runs (rules: batch_jobs), registry, endpoints (rules: traffic),
+            operations; documents (SQLite)
 processes   containers (what an image's name stands for, and its environment), serving
-out         http_client, artefacts (copied at upload)
+out         http_client, objects, artefacts (copied at upload)
 open        switches (what Google's documents do not say)
 
 Beyond Google's API there is one address: GET /local/logs/customJobs/ID?offset=BYTES answers a job's output as text.

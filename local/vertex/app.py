@@ -12,7 +12,8 @@ from local.errors import CloudError, Status
 from local.faults import HANDED_ON
 from local.rest import Calls, Query, body_of, decoded, json_response
 from local.vertex import entries
-from local.vertex.calls import PARENT, endpoint_calls, job_calls, model_calls, operation_calls
+from local.vertex.batch_runs import BatchJobs
+from local.vertex.calls import PARENT, batch_calls, endpoint_calls, job_calls, model_calls, operation_calls
 from local.vertex.endpoints import Endpoints
 from local.vertex.job_runs import Jobs
 from local.vertex.operations import Operations
@@ -27,11 +28,19 @@ _LOG = re.compile(r"/local/logs/customJobs/([0-9]+)")
 class App:
     """Answers every request of the REST API."""
 
-    def __init__(self, jobs: Jobs, registry: Registry, endpoints: Endpoints, operations: Operations) -> None:
+    def __init__(
+        self, jobs: Jobs, batch_jobs: BatchJobs, registry: Registry, endpoints: Endpoints, operations: Operations
+    ) -> None:
         self._jobs = jobs
         self._predictions = Predictions(endpoints)
         self._operations = operations
-        calls = [*job_calls(jobs), *model_calls(registry), *endpoint_calls(endpoints), *operation_calls(operations)]
+        calls = [
+            *job_calls(jobs),
+            *batch_calls(batch_jobs),
+            *model_calls(registry),
+            *endpoint_calls(endpoints),
+            *operation_calls(operations),
+        ]
         self._calls = Calls("Vertex AI", calls)
 
     async def answer(self, request: Request) -> Response:

@@ -3,21 +3,12 @@
 What is served later does not change when the original does.
 """
 
-import asyncio
-import json
-import time
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
 
 from local.errors import CloudError, Status
-from local.vertex.http_client import Answer, HttpClient
+from local.vertex.objects import Objects, address
 
 BUCKET = "serin-local-vertex"
-_ANSWER_SECONDS = 30.0
-_PATIENCE_SECONDS = 20.0  # how long a storage that is being restarted is waited for
-_PAUSE_SECONDS = 0.2
-_MAX_OBJECTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -34,70 +25,16 @@ class Artefacts:
         """
         if not source:
             return ""
-        bucket, prefix = _address(source)
-        parts = urlsplit(self.storage)
-        client = HttpClient(parts.port or 80, parts.hostname or "127.0.0.1")
+        bucket, path = address(source)
+        prefix = f"{path.rstrip('/')}/" if path else ""
+        objects = Objects(self.storage)
         try:
-            objects = await self._listed(client, bucket, prefix)
-            if not objects:
+            names = await objects.listed(bucket, prefix)
+            if not names:
                 raise CloudError(Status.INVALID_ARGUMENT, f"There are no files below {source}.")
-            await self._make_bucket(client)
-            for each in objects:
-                await self._copy(client, bucket, each, f"models/{name}/{each.removeprefix(prefix)}")
+            await objects.make_bucket(BUCKET, self.project)
+            for each in names:
+                await objects.copy(bucket, each, BUCKET, f"models/{name}/{each.removeprefix(prefix)}")
         finally:
-            client.close()
+            objects.close()
         return f"gs://{BUCKET}/models/{name}"
-
-    async def _listed(self, client: HttpClient, bucket: str, prefix: str) -> list[str]:
-        names: list[str] = []
-        token = ""
-        while len(names) <= _MAX_OBJECTS:
-            query = urlencode({"prefix": prefix, "pageToken": token} if token else {"prefix": prefix})
-            answer = await _persist(client, "GET", f"/storage/v1/b/{quote(bucket, safe='')}/o?{query}")
-            page = _read(answer, f"gs://{bucket}/{prefix}")
-            names += [item["name"] for item in page.get("items", ())]
-            token = page.get("nextPageToken", "")
-            if not token:
-                return [name for name in names if not name.endswith("/")]
-        raise CloudError(Status.INVALID_ARGUMENT, f"There are more than {_MAX_OBJECTS} files.")
-
-    async def _make_bucket(self, client: HttpClient) -> None:
-        target = f"/storage/v1/b?{urlencode({'project': self.project})}"
-        answer = await _persist(client, "POST", target, json.dumps({"name": BUCKET}).encode())
-        if answer.status != 409:
-            _read(answer, f"gs://{BUCKET}")
-
-    async def _copy(self, client: HttpClient, bucket: str, name: str, new_name: str) -> None:
-        source = f"/storage/v1/b/{quote(bucket, safe='')}/o/{quote(name, safe='')}"
-        target = f"{source}/copyTo/b/{BUCKET}/o/{quote(new_name, safe='')}"
-        _read(await _persist(client, "POST", target), f"gs://{bucket}/{name}")
-
-
-async def _persist(client: HttpClient, method: str, target: str, body: bytes = b"") -> Answer:
-    """Asks until the storage answers something else than "not now"."""
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            answer = await client.ask(method, target, _ANSWER_SECONDS, body)
-        except (ConnectionError, TimeoutError):
-            answer = None
-        if answer is not None and answer.status != 429 and answer.status < 500:
-            return answer
-        if time.monotonic() > end:
-            raise CloudError(Status.UNAVAILABLE, "Cloud Storage does not answer.")
-        await asyncio.sleep(_PAUSE_SECONDS)
-
-
-def _address(uri: str) -> tuple[str, str]:
-    bucket, _, path = uri.removeprefix("gs://").partition("/")
-    if not uri.startswith("gs://") or not bucket:
-        raise CloudError(Status.INVALID_ARGUMENT, f"Not an address of Cloud Storage: {uri}")
-    return bucket, f"{path.rstrip('/')}/" if path else ""
-
-
-def _read(answer: Answer, what: str) -> dict[str, Any]:
-    if answer.status != 200:
-        status = Status.NOT_FOUND if answer.status == 404 else Status.FAILED_PRECONDITION
-        raise CloudError(status, f"Cloud Storage answers {answer.status} for {what}.")
-    page = json.loads(answer.body)
-    return page if isinstance(page, dict) else {}

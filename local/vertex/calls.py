@@ -4,6 +4,7 @@ import re
 
 from local.fields import Document
 from local.rest import Call, Query, page
+from local.vertex.batch_runs import BatchJobs
 from local.vertex.endpoints import Endpoints
 from local.vertex.job_runs import Jobs
 from local.vertex.operations import Operations
@@ -11,6 +12,7 @@ from local.vertex.registry import Registry
 
 PARENT = r"projects/[^/:]+/locations/[^/:]+"
 _JOB = f"({PARENT}/customJobs/[^/:]+)"
+_BATCH_JOB = f"({PARENT}/batchPredictionJobs/[^/:]+)"
 _MODEL = f"({PARENT}/models/[^/:]+)"
 _ENDPOINT = f"({PARENT}/endpoints/[^/:]+)"
 _OWNER = f"({PARENT}(?:/(?:models|endpoints)/[^/:]+)?)"
@@ -28,6 +30,21 @@ def job_calls(jobs: Jobs) -> list[Call]:
         Call("customJobs.list", "GET", every, lambda m, _, query: page("customJobs", jobs.every(m[1], query), query)),
         Call("customJobs.get", "GET", _JOB, lambda m, _, __: jobs.get(m[1])),
         Call("customJobs.cancel", "POST", f"{_JOB}:cancel", cancelled),
+    ]
+
+
+def batch_calls(jobs: BatchJobs) -> list[Call]:
+    every, kind = f"({PARENT})/batchPredictionJobs", "batchPredictionJobs"
+
+    def cancelled(match: re.Match[str], _body: Document, _query: Query) -> Document:
+        jobs.cancel(match[1])
+        return {}
+
+    return [
+        Call(f"{kind}.create", "POST", every, lambda m, body, _: jobs.create(m[1], body)),
+        Call(f"{kind}.list", "GET", every, lambda m, _, query: page(kind, jobs.every(m[1], query), query)),
+        Call(f"{kind}.get", "GET", _BATCH_JOB, lambda m, _, __: jobs.get(m[1])),
+        Call(f"{kind}.cancel", "POST", f"{_BATCH_JOB}:cancel", cancelled),
     ]
 
 

@@ -17,6 +17,7 @@ from local.processes import Processes
 from local.rest import RestApp
 from local.vertex.app import App
 from local.vertex.artefacts import Artefacts
+from local.vertex.batch_runs import BatchJobs
 from local.vertex.containers import Containers, Image
 from local.vertex.documents import Documents
 from local.vertex.endpoints import Endpoints
@@ -111,16 +112,18 @@ class _Service:
         serving = Serving(self._containers)
         endpoints = Endpoints(documents, operations, registry, serving, self._switches, random.Random())
         jobs = Jobs(documents, self._containers, self._switches)
-        app = App(jobs, registry, endpoints, operations)
+        batch_jobs = BatchJobs(documents, registry, self._containers, self._artefacts.storage, self._switches)
+        app = App(jobs, batch_jobs, registry, endpoints, operations)
         self._server = uvicorn.Server(_config(Faults(RestApp(app.answer), app.name_of, FAILURE)))
         endpoints.resume()
         operations.resume()
         jobs.resume()
+        batch_jobs.resume()
         self.ready.set_result(None)
         try:
             await self._server.serve([listener])
         finally:
-            for part in (jobs, operations, serving):
+            for part in (jobs, batch_jobs, operations, serving):
                 await part.stop()
             await asyncio.to_thread(self._processes.stop_all, None, _CHILDREN_GRACE_SECONDS)
             documents.close()

@@ -26,41 +26,45 @@ _STOP_GRACE_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a deployed model's container is started from."""
+    """What a model's container is started from; `log` is the name of what it writes."""
 
-    endpoint: str
-    deployed: str
-    project: str
+    log: str
     image: str
     arguments: tuple[str, ...]
     variables: dict[str, str]
     health_route: str
     predict_route: str
 
-    @property
-    def log(self) -> str:
-        return f"serving-{self.endpoint}-{self.deployed}"
-
 
 def recipe_of(endpoint: str, deployed: str, version: Document) -> Recipe:
     """Reads a model version as one of an endpoint's deployed models; routes have Vertex AI's defaults."""
+    number = endpoint.rsplit("/", 1)[-1]
+    own = {"AIP_ENDPOINT_ID": number, "AIP_DEPLOYED_MODEL_ID": deployed}
+    return _recipe(
+        f"serving-{number}-{deployed}", endpoint, f"endpoints/{number}/deployedModels/{deployed}", version, own
+    )
+
+
+def batch_recipe_of(job: str, version: Document) -> Recipe:
+    """Reads a model version as what a batch prediction job asks: deployed nowhere, so it is told of no endpoint."""
+    number = job.rsplit("/", 1)[-1]
+    return _recipe(f"batch-{number}", job, f"batchPredictionJobs/{number}", version, {})
+
+
+def _recipe(log: str, owner: str, place: str, version: Document, own: dict[str, str]) -> Recipe:
     container = fields.part(version, "containerSpec")
-    _, project, *_, number = endpoint.split("/")
-    default = f"/v1/endpoints/{number}/deployedModels/{deployed}"
-    health = fields.text(container, "healthRoute") or default
-    predict = fields.text(container, "predictRoute") or f"{default}:predict"
+    health = fields.text(container, "healthRoute") or f"/v1/{place}"
+    predict = fields.text(container, "predictRoute") or f"/v1/{place}:predict"
     vertex = {
         "AIP_MODE": "PREDICTION",
-        "AIP_PROJECT_NUMBER": project,
-        "AIP_ENDPOINT_ID": number,
-        "AIP_DEPLOYED_MODEL_ID": deployed,
+        "AIP_PROJECT_NUMBER": owner.split("/")[1],
+        **own,
         "AIP_STORAGE_URI": version["_artefacts"],
         "AIP_HEALTH_ROUTE": health,
         "AIP_PREDICT_ROUTE": predict,
     }
     arguments = (*fields.texts(container, "command"), *fields.texts(container, "args"))
-    variables = {**fields.environment(container), **vertex}
-    return Recipe(number, deployed, project, container["imageUri"], arguments, variables, health, predict)
+    return Recipe(log, container["imageUri"], arguments, {**fields.environment(container), **vertex}, health, predict)
 
 
 class Replica:

@@ -6,10 +6,10 @@ from typing import Any
 from row_account import Reading
 from row_reader import read
 from row_rules import rules_of
-from upload_source import UploadSource
 
 from shared.settings import DataSettings
 from shared.tables.forms import Dialect
+from shared.tables.source import UploadSource
 from tests.world.cloud import MemoryCloud
 
 SCHEMA = {"size": "number", "kind": "text", "y": "text"}

@@ -51,13 +51,19 @@ def test_two_lives_of_one_container_are_two_reporters() -> None:
     assert len({life.reporter for life in lives if life}) == 2
 
 
+def test_what_a_batch_prediction_job_answers_is_nobodys_evidence() -> None:
+    nowhere = {name: value for name, value in DEPLOYED.items() if not name.startswith("AIP_")}
+    storage = {"AIP_STORAGE_URI": "gs://artefacts/1", "AIP_HTTP_PORT": "8080"}
+    assert read_configuration({**nowhere, **storage}).identity is None
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     wrong = {"SERIN_MODEL": "toys", "PORT": "http", "SERIN_MAX_ROWS": "0", "SERIN_TIMEOUT_SECONDS": "nan"}
+    wrong["K_SERVICE"] = "toys"
     with pytest.raises(BadInput) as refused:
         read_configuration(wrong)
     assert sorted(refused.value.reasons) == [
         "AIP_DEPLOYED_MODEL_ID or K_REVISION is not set",
-        "AIP_ENDPOINT_ID or K_SERVICE is not set",
         "AIP_STORAGE_URI or ARTIFACTS_DIR is not set",
         "GOOGLE_CLOUD_PROJECT is not set, though SERIN_MODEL is",
         "PORT is not a number above 0",

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.door import Door
 from shared.errors import Conflict, Refused
-from shared.vertex import Endpoint, Job, JobOrder, Operation, Version, VersionOrder
+from shared.vertex import BatchOrder, Endpoint, Job, JobOrder, Operation, Version, VersionOrder
 
 Predict = Callable[[str, Sequence[Any], Mapping[str, Any]], list[Any]]
 
@@ -31,9 +31,11 @@ class MemoryVertex:
     orders: list[JobOrder] = field(default_factory=list)
     uploads: list[VersionOrder] = field(default_factory=list)
     logs: dict[str, list[str]] = field(default_factory=dict)
+    batches: list[BatchOrder] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._jobs: dict[str, Job] = {}
+        self._batch_jobs: dict[str, Job] = {}
         self._versions: dict[str, list[Version]] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self._operations: dict[str, Operation] = {}
@@ -50,6 +52,9 @@ class MemoryVertex:
 
     def end_job(self, name: str, state: str, error: str = "") -> None:
         self._jobs[name] = replace(self._jobs[name], state=state, error=error)
+
+    def end_batch_job(self, name: str, state: str, error: str = "", output: str = "") -> None:
+        self._batch_jobs[name] = replace(self._batch_jobs[name], state=state, error=error, output=output)
 
     def jobs(self, labels: Mapping[str, str]) -> list[Job]:
         return self.door(
@@ -73,6 +78,27 @@ class MemoryVertex:
 
     def cancel_job(self, name: str) -> None:
         self.door("vertex.cancel_job", lambda: self.end_job(name, "CANCELLED"))
+
+    def batch_jobs(self, labels: Mapping[str, str]) -> list[Job]:
+        found = self._batch_jobs.values
+        return self.door(
+            "vertex.list_batch_jobs", lambda: [job for job in found() if labels.items() <= job.labels.items()]
+        )
+
+    def create_batch_job(self, order: BatchOrder) -> Job:
+        def created() -> Job:
+            name = f"projects/p/locations/l/batchPredictionJobs/{self._number()}"
+            self._batch_jobs[name] = Job(name, "RUNNING", self.now(), order.labels)
+            self.batches.append(order)
+            return self._batch_jobs[name]
+
+        return self.door("vertex.create_batch_job", created)
+
+    def batch_job(self, name: str) -> Job:
+        return self.door("vertex.get_batch_job", lambda: self._batch_jobs[name])
+
+    def cancel_batch_job(self, name: str) -> None:
+        self.door("vertex.cancel_batch_job", lambda: self.end_batch_job(name, "CANCELLED"))
 
     def versions(self, model: str) -> list[Version]:
         return self.door("vertex.list_versions", lambda: list(self._versions.get(model, [])))

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from upload_source import UploadSource
 
 from shared.errors import Refused, Transient
 from shared.store import Entry
+from shared.tables.source import UploadSource
 from tests.world.cloud import MemoryCloud
 from tests.world.storage import MemoryStore
 

@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(200, "[1, 2")
         if asked[:1] == ["repeat"]:
             return self._answer(200, json.dumps({"predictions": [body]}))
-        told = [os.environ["AIP_DEPLOYED_MODEL_ID"], os.environ["AIP_STORAGE_URI"], os.getpid()]
+        told = [os.environ.get("AIP_DEPLOYED_MODEL_ID", "nowhere"), os.environ["AIP_STORAGE_URI"], os.getpid()]
         return self._answer(200, json.dumps({"predictions": [told for _ in asked]}))
 
     def _answer(self, status: int, content: str, kind: str = "application/json") -> None:
