@@ -1,16 +1,79 @@
 """How an HTTP service of the local cloud runs: on loopback, saying its port once ready, until it is asked to end."""
 
+import asyncio
 import json
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+import uvloop
+
+_STOP_SECONDS = 1
+_KEEP_ALIVE_SECONDS = 75
+
+
+class Loop:
+    """An event loop on a thread of its own that a service lives on, with one REST application."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._server: uvicorn.Server | None = None
+        self.ready: Future[None] = Future()
+
+    async def answer(self, app: Any) -> None:
+        """Answers requests from now on, until the service is asked to end."""
+        self._server = uvicorn.Server(_config(app))
+        self.ready.set_result(None)
+        await self._server.serve([self._listener])
+
+    def run(self, live: Callable[["Loop"], Coroutine[Any, Any, None]]) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(live(self))
+        except BaseException as error:
+            if self.ready.done():
+                raise
+            self.ready.set_exception(error)
+
+    def end(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+
+
+@contextmanager
+def living(name: str, listener: socket.socket, live: Callable[[Loop], Coroutine[Any, Any, None]]) -> Iterator[None]:
+    """Has a service live for as long as the block does; what goes wrong before it answers is raised here.
+
+    `live` is the service from start to end: it makes its parts, awaits `Loop.answer` and stops its parts.
+    """
+    loop = Loop(listener)
+    thread = threading.Thread(target=loop.run, args=(live,), name=name, daemon=True)
+    thread.start()
+    try:
+        loop.ready.result()
+        yield
+    finally:
+        loop.end()
+        thread.join()
+        listener.close()
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+    )
 
 
 @contextmanager

@@ -3,18 +3,15 @@
 import asyncio
 import random
 import socket
-import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-
 from local.faults import Faults
 from local.processes import Processes
 from local.rest import RestApp
+from local.service import Loop, living
 from local.vertex.app import App
 from local.vertex.artefacts import Artefacts
 from local.vertex.batch_runs import BatchJobs
@@ -28,7 +25,6 @@ from local.vertex.serving import Serving
 from local.vertex.switches import Switches
 
 _BACKLOG = 512
-_STOP_SECONDS = 1
 _CHILDREN_GRACE_SECONDS = 0.8
 
 
@@ -65,15 +61,8 @@ def running(
         "GOOGLE_CLOUD_PROJECT": project,
     }
     service = _Service(folder, images, addresses, switches or Switches())
-    thread = threading.Thread(target=service.run, args=(listener,), name="vertex", daemon=True)
-    thread.start()
-    try:
-        service.ready.result()
+    with living("vertex", listener, service.live):
         yield Server(url, port)
-    finally:
-        service.end()
-        thread.join()
-        listener.close()
 
 
 class _Service:
@@ -85,27 +74,10 @@ class _Service:
         self._processes = Processes(folder)
         self._containers = Containers(images, addresses, self._processes, folder)
         self._artefacts = Artefacts(addresses["STORAGE_EMULATOR_HOST"], addresses["GOOGLE_CLOUD_PROJECT"])
-        self._server: uvicorn.Server | None = None
-        self.ready: Future[None] = Future()
 
-    def run(self, listener: socket.socket) -> None:
-        """Serves until `end`; what goes wrong before it is ready is raised by `ready`."""
-        try:
-            self._processes.end_leftovers()
-            # Only its choice of the quickest loop; the application comes with `_serve`.
-            factory = uvicorn.Config(_nothing, loop="auto").get_loop_factory()
-            with asyncio.Runner(loop_factory=factory) as runner:
-                runner.run(self._serve(listener))
-        except BaseException as error:
-            if self.ready.done():
-                raise
-            self.ready.set_exception(error)
-
-    def end(self) -> None:
-        if self._server is not None:
-            self._server.should_exit = True
-
-    async def _serve(self, listener: socket.socket) -> None:
+    async def live(self, loop: Loop) -> None:
+        """Goes on with what was under way, answers until it is asked to end, and leaves no process behind."""
+        self._processes.end_leftovers()
         documents = Documents(self._folder)
         operations = Operations(documents, self._switches.durations)
         registry = Registry(documents, operations, self._containers, self._artefacts, self._switches)
@@ -114,30 +86,12 @@ class _Service:
         jobs = Jobs(documents, self._containers, self._switches)
         batch_jobs = BatchJobs(documents, registry, self._containers, self._artefacts.storage, self._switches)
         app = App(jobs, batch_jobs, registry, endpoints, operations)
-        self._server = uvicorn.Server(_config(Faults(RestApp(app.answer), app.name_of, FAILURE)))
-        endpoints.resume()
-        operations.resume()
-        jobs.resume()
-        batch_jobs.resume()
-        self.ready.set_result(None)
+        for resuming in (endpoints, operations, jobs, batch_jobs):
+            resuming.resume()
         try:
-            await self._server.serve([listener])
+            await loop.answer(Faults(RestApp(app.answer), app.name_of, FAILURE))
         finally:
             for part in (jobs, batch_jobs, operations, serving):
                 await part.stop()
             await asyncio.to_thread(self._processes.stop_all, None, _CHILDREN_GRACE_SECONDS)
             documents.close()
-
-
-async def _nothing(*_: object) -> None: ...
-
-
-def _config(app: Faults) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=_STOP_SECONDS,
-        timeout_keep_alive=75,
-    )
