@@ -9,8 +9,8 @@ import uvloop
 from serving_image import loading
 from serving_image.account import Interval
 from serving_image.artefacts import cloud_of, fetch
-from serving_image.configuration import Configuration, read_configuration
-from serving_image.reporter import Reporter
+from serving_image.configuration import Configuration, Identity, read_configuration
+from serving_image.reporter import Publish, Reporter
 from serving_image.server import serve
 from serving_image.service import Loaded
 from shared.errors import SerinError
@@ -27,7 +27,8 @@ def main(variables: Mapping[str, str]) -> int:
 
 
 def _served(configuration: Configuration, variables: Mapping[str, str]) -> int:
-    reporter = Reporter(configuration.identity, lambda: cloud_of(variables)) if configuration.identity else None
+    identity = configuration.identity
+    reporter = Reporter(lambda: _publisher(identity, variables)) if identity else None
 
     def load() -> Loaded:
         return loading.load(configuration, fetch(configuration, variables), reporter.add if reporter else _nobody)
@@ -40,6 +41,13 @@ def _served(configuration: Configuration, variables: Mapping[str, str]) -> int:
     if lost:
         sys.stderr.write(f"{lost} intervals of evidence could not be published\n")
     return 1 if lost else 0
+
+
+def _publisher(identity: Identity, variables: Mapping[str, str]) -> Publish:
+    # Here, because it runs once requests are answered, and the imports are most of a start.
+    from serving_image.reports import publisher
+
+    return publisher(identity, cloud_of(variables))
 
 
 def _nobody(_: Interval) -> None:

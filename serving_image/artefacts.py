@@ -1,12 +1,17 @@
 """Fetches what the container answers with: models, signature, baseline, and the key that signs receipts."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serving_image.configuration import Configuration
-from shared.environment import GoogleCloud, read_environment
 from shared.errors import BadInput
+
+if TYPE_CHECKING:
+    from shared.environment import GoogleCloud
 
 _GS = "gs://"
 _UNUSED = "not-used-here"
@@ -45,6 +50,9 @@ def fetch(configuration: Configuration, variables: Mapping[str, str]) -> Artefac
 
 def cloud_of(variables: Mapping[str, str], artefacts: str = _UNUSED) -> GoogleCloud:
     """The cloud as a container knows it: it is told addresses, not the names of the installation's buckets."""
+    # Here, because a container that finds its artefacts in a folder is healthy before it needs Google's clients.
+    from shared.environment import GoogleCloud, read_environment
+
     buckets = {"SERIN_DATA_BUCKET": _UNUSED, "SERIN_STATE_BUCKET": _UNUSED, "SERIN_ARTEFACTS_BUCKET": artefacts}
     return GoogleCloud(read_environment({"GOOGLE_CLOUD_PROJECT": _UNUSED, **variables, **buckets}))
 

@@ -20,10 +20,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import BadInput
-from shared.events import EvidenceReported
 
-if TYPE_CHECKING:  # who only adds up starts without numpy
+if TYPE_CHECKING:  # who only adds up starts without numpy, who only counts without the catalogue of events
     from numpy.typing import ArrayLike
+
+    from shared.events import EvidenceReported
 
 MAX_COUNTS = 100_000
 """Of a whole baseline: each report carries as many."""

@@ -4,14 +4,18 @@ Latencies are counted in fixed buckets: bucket 0 ends at 1 ms, each further one 
 last but one at the first such edge from 60 s; the last holds all above. Every reporter uses these, of any version.
 """
 
+from __future__ import annotations
+
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import BadInput
-from shared.events import EvidenceReported
+
+if TYPE_CHECKING:  # who only counts starts without the catalogue of events
+    from shared.events import EvidenceReported
 
 _FIRST_SECONDS = 0.001
 _LAST_SECONDS = 60.0
@@ -82,7 +86,7 @@ class Counts:
     reports: int = 0
     late: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
+    def __add__(self, other: Counts) -> Counts:
         return Counts(
             requests=self.requests + other.requests,
             errors=self.errors + other.errors,
@@ -104,7 +108,7 @@ class Counts:
         return {**self.__dict__, "latency": dict(self.latency)}
 
     @staticmethod
-    def from_json(kept: Mapping[str, Any]) -> "Counts":
+    def from_json(kept: Mapping[str, Any]) -> Counts:
         return Counts(**kept)
 
 

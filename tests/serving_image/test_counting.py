@@ -3,7 +3,7 @@
 import json
 import random
 
-from serving_image.reporter import report
+from serving_image.reports import report
 from shared.distributions import Baseline, Distributions, distributions_of
 from shared.evidence import counts_of
 from tests.serving_image.toys import BASELINE, Container, artefacts, instances

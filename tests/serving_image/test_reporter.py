@@ -8,6 +8,7 @@ import pytest
 from serving_image.account import Interval
 from serving_image.configuration import Identity
 from serving_image.reporter import Reporter
+from serving_image.reports import publisher
 from shared.errors import Transient
 from shared.events import EvidenceReported
 from shared.ids import ModelName, RunId
@@ -23,7 +24,7 @@ def cloud() -> MemoryCloud:
 
 @pytest.fixture
 def reporter(cloud: MemoryCloud) -> Iterator[Reporter]:
-    reporter = Reporter(IDENTITY, lambda: cloud)
+    reporter = Reporter(lambda: publisher(IDENTITY, cloud))
     reporter.start()
     yield reporter
     reporter.stop(0.0)
@@ -76,7 +77,7 @@ class Down:
 
 
 def test_it_says_how_much_was_lost_when_nothing_can_be_published() -> None:
-    reporter = Reporter(IDENTITY, lambda: MemoryCloud(door=Down()))
+    reporter = Reporter(lambda: publisher(IDENTITY, MemoryCloud(door=Down())))
     reporter.start()
     reporter.add(Interval(1))
     reporter.add(Interval(2))

@@ -10,7 +10,7 @@ from serving_image.account import Account, Interval
 from serving_image.artefacts import Artefacts, Key
 from serving_image.configuration import Configuration, Identity, read_configuration
 from serving_image.loading import load
-from serving_image.reporter import report
+from serving_image.reports import report
 from serving_image.service import Loaded, Service
 from shared.artefacts import read_artefact
 from shared.errors import Refused
