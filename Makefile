@@ -7,6 +7,9 @@ READY := $(VENV)/.ready
 PACKAGES := shared local cli deploy serving_image training_image
 FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 
+# Processes by the dozen import the same modules: they are compiled once, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check bench kills faults fuzz emulator deploy-check docs requirements
 
 demo: $(READY)
