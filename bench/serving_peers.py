@@ -38,9 +38,8 @@ class Server:
 def servers(folder: Path, local_cloud: Mapping[str, str]) -> list[Server]:
     """Serin first, then its peers; the models of each are written into the folder."""
     served_models.written(folder / "serin")
-    _run(
-        [sys.executable, "-m", "compileall", "-q", "serving_image", "shared"]
-    )  # as its image has it, and pip its peers
+    # As its image has it, and as pip does it for its peers.
+    _run([sys.executable, "-m", "compileall", "-q", "serving_image", "shared"])
     peers = [_python("fastapi"), _python("platforms")]
     _run([peers[0], _SCRIPTS / "fastapi_joblib.py", "train", folder])
     _run([peers[1], _SCRIPTS / "platforms.py", folder])
