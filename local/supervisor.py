@@ -15,6 +15,7 @@ from shared.foreign import CLOCK_TICKED
 from shared.wiring import METRICS
 
 PROJECT = "serin-local"
+PUSHER = f"serin-push@{PROJECT}.iam.gserviceaccount.com"
 _READY_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _SERVICES = ("pubsub", "storage", "vertex", "functions", "scheduler")
@@ -79,6 +80,18 @@ class Installation:
             "SERIN_VERTEX_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
             "SERIN_LOGGING_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
             "SERIN_FUNCTIONS_HOST": f"http://127.0.0.1:{self.ports['functions']}",
+            **self._tokens,
+        }
+
+    @property
+    def _tokens(self) -> dict[str, str]:
+        """What functions verify pushes by; Google's emulator signs none."""
+        if self.borrowed.pubsub:
+            return {}
+        return {
+            "SERIN_PUSH_ACCOUNT": PUSHER,
+            "SERIN_PUSH_AUDIENCE": f"http://127.0.0.1:{self.ports['functions']}/{{function}}",
+            "SERIN_PUSH_KEYS_URL": f"http://127.0.0.1:{self.ports['pubsub']}/oauth2/v1/certs",
         }
 
     @property
@@ -202,14 +215,15 @@ def _keep(services: Sequence[Service], stopped: threading.Event) -> None:
 
 def _wire(installation: Installation, started: Sequence["Service"]) -> None:
     # Imported while the services start: the catalogue of events takes half a second.
-    from local.wiring import Retry, wire_pubsub, wire_storage
+    from local.wiring import Retry, Target, wire_pubsub, wire_storage
 
     for service in started:
         service.wait_ready()
     known, tick = installation.environment, installation.tick_seconds
     # A laptop's retries: as much quicker than Google Cloud's as its clock is.
     retry = Retry(min(10.0, max(0.2, tick / 5)), min(600.0, max(3.0, tick * 10)))
-    wire_pubsub(known["PUBSUB_EMULATOR_HOST"], PROJECT, known["SERIN_FUNCTIONS_HOST"], retry)
+    target = Target(known["SERIN_FUNCTIONS_HOST"], known.get("SERIN_PUSH_ACCOUNT", ""))
+    wire_pubsub(known["PUBSUB_EMULATOR_HOST"], PROJECT, target, retry)
     others = (known["SERIN_STATE_BUCKET"], known["SERIN_ARTEFACTS_BUCKET"])
     notifies = installation.borrowed.storage is None
     wire_storage(known["STORAGE_EMULATOR_HOST"], PROJECT, known["SERIN_DATA_BUCKET"], others, notifies)

@@ -26,14 +26,30 @@ class Retry:
     most_seconds: float
 
 
-def wire_pubsub(host: str, project: str, functions_url: str, retry: Retry) -> None:
-    """Topics and every function's push subscription; those that are there are pushed to the URL from now on."""
+@dataclass(frozen=True)
+class Target:
+    """Where functions are pushed to: the host's URL, and the service account of the tokens, if there are any."""
+
+    url: str
+    account: str = ""
+
+    def config(self, function: str, topic: str) -> dict[str, Any]:
+        """A subscription's push settings; the token of one function is not good for another."""
+        endpoint = {"pushEndpoint": f"{self.url}/{function}/{topic}"}
+        if not self.account:
+            return endpoint
+        token = {"serviceAccountEmail": self.account, "audience": f"{self.url}/{function}"}
+        return {**endpoint, "oidcToken": token}
+
+
+def wire_pubsub(host: str, project: str, target: Target, retry: Retry) -> None:
+    """Topics and every function's push subscription; those that are there are pushed to the target from now on."""
     with _service(host) as pubsub:
         for topic in TOPICS:
             pubsub.make("PUT", f"/v1/projects/{project}/topics/{topic}", {})
         for subscription in SUBSCRIPTIONS:
             name = f"/v1/projects/{project}/subscriptions/{subscription.name}"
-            settings = _settings(subscription, project, functions_url, retry)
+            settings = _settings(subscription, project, target, retry)
             if not pubsub.make("PUT", name, settings):
                 pubsub.ask("POST", f"{name}:modifyPushConfig", {"pushConfig": settings["pushConfig"]})
 
@@ -49,13 +65,13 @@ def wire_storage(url: str, project: str, data: str, others: tuple[str, ...], not
             storage.ask("POST", configurations, _notification(project))
 
 
-def _settings(wanted: Subscription, project: str, url: str, retry: Retry) -> dict[str, Any]:
+def _settings(wanted: Subscription, project: str, target: Target, retry: Retry) -> dict[str, Any]:
     topic = f"projects/{project}/topics/{wanted.topic}"
     settings: dict[str, Any] = {
         "topic": topic,
         "filter": wanted.filter,
         "ackDeadlineSeconds": ACK_DEADLINE_SECONDS,
-        "pushConfig": {"pushEndpoint": f"{url}/{wanted.function}/{topic}"},
+        "pushConfig": target.config(wanted.function, topic),
         "retryPolicy": {
             "minimumBackoff": f"{retry.least_seconds:.3f}s",
             "maximumBackoff": f"{retry.most_seconds:.3f}s",

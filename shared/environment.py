@@ -5,6 +5,9 @@ The same names are read everywhere; only their values differ between a laptop an
     GOOGLE_CLOUD_PROJECT  SERIN_REGION  SERIN_DATA_BUCKET  SERIN_STATE_BUCKET  SERIN_ARTEFACTS_BUCKET
     SERIN_TRAINING_IMAGE  SERIN_SERVING_IMAGE  SERIN_TRAINING_SERVICE_ACCOUNT
     SERIN_NOTIFY_URLS  SERIN_NOTIFY_CHANNELS  (where notices go: shared/channels.py)
+    SERIN_PUSH_ACCOUNT    (the service account whose token every delivery must carry; else none is needed)
+    SERIN_PUSH_AUDIENCE   (what its tokens are for; `{function}` stands for the function's name)
+    SERIN_PUSH_KEYS_URL   (where their issuer shows its keys, if that is not Google)
     SERIN_LEASE_SECONDS   (a claim whose holder is silent for longer is taken over)
     SERIN_SWEEP_SECONDS   (how often reconcile looks for uploads that were never announced)
     OTEL_EXPORTER_OTLP_ENDPOINT  (where a span of every delivery goes, if anywhere; OpenTelemetry's other variables too)
@@ -27,6 +30,7 @@ from shared.bus import Bus, CloudBus
 from shared.channels import Channel, channels_of
 from shared.door import Door, open_door
 from shared.errors import BadInput
+from shared.push_token import GOOGLES_KEYS, Pusher
 from shared.remembering import RememberingStore
 from shared.spans import NoSpans, OtlpSpans, Spans
 from shared.store import CloudStore, Store
@@ -57,6 +61,7 @@ class Environment:
     channels: tuple[Channel, ...]
     traces: bool
     logging_endpoint: str
+    pusher: Pusher | None = None
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
@@ -65,7 +70,8 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     lease, wrong_lease = _seconds(variables, "SERIN_LEASE_SECONDS", "60")
     sweep, wrong_sweep = _seconds(variables, "SERIN_SWEEP_SECONDS", "3600")
     channels, wrong_channels = _channels(variables)
-    if wrong := [*reasons, *wrong_lease, *wrong_sweep, *wrong_channels]:
+    pusher, wrong_pusher = _pusher(variables)
+    if wrong := [*reasons, *wrong_lease, *wrong_sweep, *wrong_channels, *wrong_pusher]:
         raise BadInput("environment", wrong)
     return Environment(
         project=variables["GOOGLE_CLOUD_PROJECT"],
@@ -83,6 +89,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         channels=channels,
         traces=bool(variables.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
         logging_endpoint=variables.get("SERIN_LOGGING_ENDPOINT") or "https://logging.googleapis.com",
+        pusher=pusher,
     )
 
 
@@ -201,3 +208,16 @@ def _channels(variables: Mapping[str, str]) -> tuple[tuple[Channel, ...], Sequen
         return channels_of(variables), ()
     except BadInput as bad:
         return (), bad.reasons
+
+
+def _pusher(variables: Mapping[str, str]) -> tuple[Pusher | None, list[str]]:
+    account, audience = variables.get("SERIN_PUSH_ACCOUNT", ""), variables.get("SERIN_PUSH_AUDIENCE", "")
+    keys = variables.get("SERIN_PUSH_KEYS_URL") or GOOGLES_KEYS
+    if not account and not audience:
+        return None, []
+    reasons = []
+    if not account or not audience:
+        reasons.append("SERIN_PUSH_ACCOUNT and SERIN_PUSH_AUDIENCE are set together or not at all")
+    if not keys.startswith("https://") and not loopback(keys):
+        reasons.append("SERIN_PUSH_KEYS_URL is not an https address: keys that anybody on the way can change are none")
+    return Pusher(account, audience, keys), reasons

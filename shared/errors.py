@@ -1,7 +1,8 @@
-"""The four kinds of failure, so that every function treats the same trouble the same way.
+"""The kinds of failure, so that every function treats the same trouble the same way.
 
 SerinError
 ├── BadInput    recorded with its reasons, told to people, acknowledged; never tried again
+├── Untrusted   a delivery by somebody who may not deliver: answered with 403, nothing recorded
 ├── NotYet      something that must come first is missing; Pub/Sub delivers again, reconcile is the backstop
 └── Transient   the outside world was busy (429, 5xx, timeout); Pub/Sub delivers again
 
@@ -22,6 +23,13 @@ class BadInput(SerinError):
         self.what = what
         self.reasons = tuple(reasons)
         super().__init__(f"{what}: {'; '.join(self.reasons)}")
+
+
+class Untrusted(SerinError):
+    """A delivery that does not come from where deliveries come from; says why in words of ours, never the token's."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"not taken: {reason}")
 
 
 class NotYet(SerinError):

@@ -1,6 +1,6 @@
 """The step runner: what stands between a delivery and the thought of a function.
 
-    delivery ─► decode ─► handler(event, step) ─► publish what the ledger holds ─► answered
+    delivery ─► trusted? ─► decode ─► handler(event, step) ─► publish what the ledger holds ─► answered
                   │            │
                   │            ├ BadInput   recorded, told, acknowledged
                   └ BadInput   ├ NotYet, Transient   raised: delivered again
@@ -20,12 +20,13 @@ from typing import Any, TypeVar
 
 from shared.envelope import Envelope, Message, decode, received, time_of
 from shared.environment import Cloud, open_cloud
-from shared.errors import BadInput, NotYet, Transient
+from shared.errors import BadInput, NotYet, Transient, Untrusted
 from shared.events import Event, Notification
 from shared.foreign import ClockTicked, DeadLetter, ObjectFinalized, generation_of
 from shared.ids import ModelName
 from shared.ledger import Author, Ledger, Origin, Outcome, bugs_prefix
 from shared.logs import Log
+from shared.push_token import check, keys_at
 from shared.spans import Span
 from shared.trace import continued
 
@@ -119,6 +120,7 @@ def _deliver(
     step, parent = _step(function, cloud, Message({}, b""), None), None
     try:
         try:
+            _trust(function, cloud)
             message = received(cloud_event.get_attributes(), cloud_event.get_data())
             step, parent = _step(function, cloud, message, cause_of(message)), message.attributes.get("ce-traceparent")
             lag = _lag_seconds(message.attributes, began)
@@ -133,6 +135,10 @@ def _deliver(
         outcome = "later"
         step.log.say("INFO", str(later))
         raise
+    except Untrusted as stranger:
+        outcome = "untrusted"
+        step.log.say("WARNING", str(stranger))
+        raise _forbidden() from None
     except Exception as bug:
         step.log.say("ERROR", f"bug {_note_bug(bug, step)}")
         raise
@@ -140,6 +146,23 @@ def _deliver(
         seconds = round(time.perf_counter() - begun, 4)
         step.log.say("INFO", "handled", outcome=outcome, seconds=seconds, lag_seconds=lag)
         _export(step, parent, began, outcome)
+
+
+def _trust(function: str, cloud: Cloud) -> None:
+    """Untrusted unless the delivery carries the token that is asked for, where one is."""
+    pusher = cloud.environment.pusher
+    if pusher is not None:
+        from flask import request  # the framework's own: a CloudEvent does not tell the headers it came with
+
+        header = request.headers.get("Authorization")
+        keys = keys_at(pusher.keys_url)
+        check(header, pusher, function, lambda key_id: keys.known(key_id, cloud.now(), cloud.door))
+
+
+def _forbidden() -> Exception:
+    from werkzeug.exceptions import Forbidden  # answered with its code
+
+    return Forbidden()
 
 
 def _lag_seconds(attributes: Mapping[str, str], now: datetime) -> float | None:

@@ -135,7 +135,7 @@ class Metric:
 _HANDLED = {"message": "handled"}
 METRICS: tuple[Metric, ...] = (
     Metric(
-        "serin_deliveries", "deliveries by how they ended: done, refused, later and failed (both come again)",
+        "serin_deliveries", "deliveries by how they ended: done, refused, untrusted, later, failed (these come again)",
         _HANDLED, ("function", "outcome"),
     ),
     Metric("serin_handling_seconds", "time that a function took", _HANDLED, ("function",), "seconds"),

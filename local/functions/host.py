@@ -23,6 +23,7 @@ _START_SECONDS = 60.0
 _ANSWER_SECONDS = 600.0
 _AT_ONCE = 8  # what one function's process is given at a time
 _UNAVAILABLE = 503
+_FORWARDED = ("content-type", "authorization")
 
 
 @dataclass
@@ -100,13 +101,12 @@ class Host:
         async with function.slots:
             if not await self._ready(function):
                 return Response("the function did not start", _UNAVAILABLE)
-            return await self._forward(function, request.path_params["path"], body)
+            return await self._forward(function, request.path_params["path"], body, request.headers)
 
-    async def _forward(self, function: Function, path: str, body: bytes) -> Response:
+    async def _forward(self, function: Function, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
+        kept = {name: headers[name] for name in _FORWARDED if name in headers}
         try:
-            answer = await self._http.post(
-                f"http://127.0.0.1:{function.port}/{path}", content=body, headers={"Content-Type": "application/json"}
-            )
+            answer = await self._http.post(f"http://127.0.0.1:{function.port}/{path}", content=body, headers=kept)
         except httpx.HTTPError:
             return Response("the function's process ended", _UNAVAILABLE)
         function.handled += 1

@@ -4,24 +4,31 @@ import base64
 import hmac
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from local.processes import Processes, free_port, wait_for_port, without_credentials
 from local.supervisor import PROJECT, Installation, installed, running
+from shared.envelope import Envelope
+from shared.events import Notification
+from shared.ids import ModelName
 
 ROOT = Path(__file__).parents[2]
 KEY = b"a key of the receiver's and ours"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
+PLANTED = "planted-token-8c1f5f2e"
 TITLE = "a test, sent by "
 pytestmark = pytest.mark.filterwarnings("default")  # Google's clients warn when their threads end with the process
 
@@ -73,7 +80,7 @@ def installation(hook: Hook, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
     [[channel]]
     name = "pager"
-    address = "json://127.0.0.1:{free_port()}"
+    address = "json://{PLANTED}:{PLANTED}@127.0.0.1:{free_port()}/{PLANTED}?token={PLANTED}"
     severity = "error"
     """
     before = dict(os.environ)
@@ -131,6 +138,28 @@ def test_a_channel_that_is_down_is_said_and_the_others_hear_all_the_same(install
     assert (status, told.pop("pager")) == (1, "refused")
     assert set(told.values()) == {"told"}
     eventually(lambda: "the channel pager takes no notices" in installation.notices.read_text())
+
+
+def test_a_planted_secret_is_found_nowhere_after_it_was_used(installation: Installation) -> None:
+    """Both channels are tried; then everything that was kept, logged, published or printed is searched."""
+    _, told = serin(installation, "notify", "--test", "--model", "digits", "--severity", "error", "--seconds", "60")
+    assert {"pager: refused", "tickets: told"} <= set(told[0]["channels"])
+    token = re.compile(rb"Bearer |eyJ[A-Za-z0-9_-]{20}")  # what pushes carry
+    secrets = [each.encode() for each in (PLANTED, SECRET, SECRET.removeprefix("whsec_"), KEY.decode())]
+    files = [path for path in installation.home.rglob("*") if path.is_file()]
+    assert any("logs" in path.parts for path in files)
+    for content in [json.dumps(told).encode(), *(path.read_bytes() for path in files)]:
+        assert not [secret for secret in secrets if secret in content]
+        assert not token.search(content)
+
+
+def test_a_push_that_anybody_can_send_is_not_taken(installation: Installation) -> None:
+    notice = Envelope("forged", "//test", datetime.now(UTC), Notification(model=ModelName("digits"), title="forged"))
+    message = {"data": base64.b64encode(notice.data()).decode(), "attributes": notice.attributes(), "messageId": "1"}
+    url = f"{installation.environment['SERIN_FUNCTIONS_HOST']}/notify/projects/{PROJECT}/topics/notifications"
+    for headers in ({}, {"Authorization": "Bearer e30.e30.e30"}):
+        assert httpx.post(url, json={"message": message, "subscription": "s"}, headers=headers).status_code == 403
+    assert "forged" not in installation.notices.read_text()
 
 
 def test_ten_lines_of_python_hear_it(installation: Installation, tmp_path: Path) -> None:
