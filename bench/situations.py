@@ -130,7 +130,9 @@ def decide_deployment(at: Situation) -> Prepared:
     at.record("job-1", {"job": _JOB, "attempt": 1, "output": at.place})
     kept = from_json(json.loads(EVALUATION.read_text())).payload
     assert isinstance(kept, EvaluationCompleted)
-    return at.event(kept.model_copy(update={"model": at.model, "run": at.run, "attempt": 1, "job": "1701"}))
+    return at.event(
+        kept.model_copy(update={"model": at.model, "run": at.run, "attempt": 1, "job": "1701", "artefacts": at.place})
+    )
 
 
 def record_approval(at: Situation) -> Prepared:
@@ -165,7 +167,9 @@ def smoke_test(at: Situation) -> Prepared:
 
 def deploy_canary(at: Situation) -> Prepared:
     at.open_run()
-    return at.event(SmokePassed(model=at.model, run=at.run, version="models/x@1", artefacts=at.place))
+    passed = SmokePassed(model=at.model, run=at.run, version="models/x@1", artefacts=at.place)
+    at.record("smoke", {"passed": True}, passed)
+    return at.event(passed)
 
 
 def shift_traffic(at: Situation) -> Prepared:

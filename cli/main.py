@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from cli import dead_letters, reading, tracing, watching
+from cli import dead_letters, reading, receipts, tracing, watching
 from cli import history as traffic
 from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person, say
 from cli.notices import deliveries, table_row, tried
@@ -38,6 +38,7 @@ from shared.wiring import TOPICS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Continuous delivery for machine-learning models.")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(receipts.app, name="receipts")
 _ENDINGS = {signal.SIGINT, signal.SIGTERM}
 Pubsub = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a running Pub/Sub, such as Google's emulator")]
 Storage = Annotated[str | None, typer.Option(metavar="URL", help="a running Cloud Storage that sends no notifications")]

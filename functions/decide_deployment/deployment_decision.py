@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from shared.artefacts import REPORT
+from shared.errors import BadInput
 from shared.events import (
     ApprovalRequested,
     DeploymentApproved,
@@ -111,9 +112,13 @@ def _question(event: EvaluationCompleted, card: Card, approval: ApprovalSettings
 
 def _accepted_job(event: EvaluationCompleted, step: Step) -> str | None:
     """The full name of the recorded job whose evaluation this is; None if it is another's or was given up."""
-    recorded = str(step.ledger.require(run_key(event.run, f"job-{event.attempt}")).data["job"])
+    job = step.ledger.require(run_key(event.run, f"job-{event.attempt}"))
+    recorded = str(job.data["job"])
     if _number(recorded) != _number(event.job):
         return None
+    place = f"{str(job.data.get('output') or f'gs://{step.cloud.artefacts.bucket}').rstrip('/')}/"
+    if not event.artefacts.startswith(place):
+        raise BadInput("evaluation", ["the artefacts are not where the recorded job puts them"])
     failed = step.ledger.find(run_key(event.run, f"failed-{event.attempt}"))
     return recorded if failed is None else None
 

@@ -4,7 +4,7 @@ opened ─► [verdict, end?] ─► endpoint ─► deployment ~ ─► [verdic
 """
 
 from shared.deployment import brought_up
-from shared.errors import Conflict, NotYet, Refused
+from shared.errors import BadInput, Conflict, NotYet, Refused
 from shared.events import SmokePassed, TrafficRequested
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome, rollout_key, run_key, window_key
@@ -74,7 +74,8 @@ def _noted(run: RunId, number: int, step: Step) -> int:
 def _opened(event: SmokePassed, number: int, step: Step) -> Outcome:
     last = newest(step.ledger, event.model)
     base = last.production if last else None
-    candidate = Deployed(str(number), event.version, event.run, event.artefacts)
+    passed = _passed(event.run, step)
+    candidate = Deployed(str(number), passed.version, passed.run, passed.artefacts)
     steps = _settings(event.run, step).rollout.steps if base else (ALL,)
     data = {
         "run": event.run,
@@ -83,6 +84,15 @@ def _opened(event: SmokePassed, number: int, step: Step) -> Outcome:
         "steps": list(steps),
     }
     return Outcome(data)
+
+
+def _passed(run: RunId, step: Step) -> SmokePassed:
+    """What passed its smoke test as the ledger holds it, whatever the event says; NotYet before it has."""
+    smoke = step.ledger.require(run_key(run, "smoke"))
+    for event in smoke.events:
+        if isinstance(event.payload, SmokePassed):
+            return event.payload
+    raise BadInput(f"the smoke test of {run}", ["it was not passed"])
 
 
 def _make_endpoint(rollout: Rollout, step: Step) -> None:

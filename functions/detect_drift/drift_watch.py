@@ -14,6 +14,7 @@ from typing import Any
 from drift_picture import then_and_now
 from drift_verdict import Drift, Exam, Seen, judge
 
+from shared.artefacts import key_of
 from shared.distributions import Baseline, Distributions, distributions_of
 from shared.drift_rules import DriftRules
 from shared.errors import BadInput
@@ -174,8 +175,7 @@ def _rules(run: RunId, step: Step) -> DriftRules:
 
 def _baseline(live: Deployed, step: Step) -> Baseline | None:
     """The baseline that the model's training left; None if it left none that can be used."""
-    place = live.artefacts.removeprefix(f"gs://{step.cloud.artefacts.bucket}/").rstrip("/")
-    content = step.cloud.artefacts.read(f"{place}/baseline.json")
+    content = step.cloud.artefacts.read(f"{key_of(step.cloud.artefacts, live.artefacts)}baseline.json")
     if content is None:
         return None
     try:

@@ -61,7 +61,8 @@ def through_apprise(address: str, notice: Notification) -> bool:
     known = apprise.NotifyType
     kind = {"info": known.INFO, "warning": known.WARNING, "error": known.FAILURE}[notice.severity]
     try:
-        service = apprise.Apprise.instantiate(address)
+        # A redirect would send what the address holds, perhaps a secret, to a place that nobody configured.
+        service = apprise.Apprise.instantiate(address, asset=apprise.AppriseAsset(http_redirects=False))
         if service is None:
             return False
         text = apprise.NotifyFormat.TEXT

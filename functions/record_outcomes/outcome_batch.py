@@ -9,12 +9,11 @@ from shared.errors import NotYet
 from shared.events import EvidenceReported, Notification, OutcomesObserved
 from shared.ids import ModelName, RunId
 from shared.ledger import Outcome
+from shared.receipt_keys import PREFIX
 from shared.receipts import BadReceiptError, Receipt, key_id_of, read
 from shared.rollouts import production_endpoint
 from shared.settings import required
 from shared.step import Events, Step
-
-_KEYS = "keys/receipts/"
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _refusals(model: ModelName, refused: Mapping[str, int]) -> list[Notification
 def _keys(wanted: set[str], step: Step) -> dict[str, bytes]:
     """The signing keys that receipts name, as far as they are ours; NotYet when there is none at all."""
     names = sorted(name for name in wanted if name.isalnum())
-    kept = {name: step.cloud.state.read(f"{_KEYS}{name}") for name in names}
-    if names and all(body is None for body in kept.values()) and not step.cloud.state.entries(_KEYS):
+    kept = {name: step.cloud.state.read(f"{PREFIX}{name}") for name in names}
+    if names and all(body is None for body in kept.values()) and not step.cloud.state.entries(PREFIX):
         raise NotYet("a key for receipts")
     return {name: bytes.fromhex(body.decode()) for name, body in kept.items() if body is not None}

@@ -18,7 +18,10 @@ def retire(event: RetirementDue, step: Step) -> Events:
             if not _needed(event, step):
                 _undeploy(production_endpoint(event.model), event.target, step)
         case "version":
-            _delete(event.target, step)
+            # An event is a hint: only a version of this model goes, and only if nothing stands on it.
+            named = [each.name for each in step.cloud.vertex.versions(event.model) if each.name == event.target]
+            for version in _unneeded(named, event, step):
+                _delete(version, step)
         case "versions":
             for version in _older(event, step):
                 _delete(version, step)
@@ -40,13 +43,18 @@ def _older(event: RetirementDue, step: Step) -> list[str]:
     window = step.ledger.require(window_key(*run_parts(event.run)))
     kept = Settings.model_validate(window.data["settings"]).serving.versions_kept
     versions = [version.name for version in step.cloud.vertex.versions(event.model)]
+    return _unneeded(versions[:-kept], event, step)
+
+
+def _unneeded(versions: list[str], event: RetirementDue, step: Step) -> list[str]:
+    """Those of the model's versions that nothing stands on and nothing would go back to."""
     names = (production_endpoint(event.model), staging_endpoint(event.model))
     endpoints = [endpoint for endpoint in map(step.cloud.vertex.endpoint, names) if endpoint is not None]
     needed = {version for endpoint in endpoints for version in endpoint.deployed.values()}
     rollout = newest(step.ledger, event.model)
     arms = (rollout.candidate, rollout.base) if rollout else ()
     needed |= {arm.version for arm in arms if arm is not None}
-    return [version for version in versions[:-kept] if version not in needed]
+    return [version for version in versions if version not in needed]
 
 
 def _undeploy(endpoint: str, target: str, step: Step) -> None:

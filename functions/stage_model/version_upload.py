@@ -4,20 +4,16 @@ claim ─► look for the run's label ─ there ─► adopt the oldest
                                   └ not ───► upload ─► record the operation ─► (later) done and visible ─► version
 """
 
-import secrets
-
 from staging_order import Order
 from staging_progress import Failed, Pending, Progress, Ready, first_claim, followed, refused
 
 from shared.artefacts import stored_digest
 from shared.errors import BadInput, Conflict, Refused, Transient
 from shared.ledger import Outcome, run_key
+from shared.receipt_keys import current
 from shared.step import Step
-from shared.store import Store
 from shared.vertex import VersionOrder
 
-RECEIPT_KEY = "keys/receipts/1"
-_RECEIPT_KEY_BYTES = 32
 _WHAT = "the upload"
 
 
@@ -46,9 +42,9 @@ def _started(order: Order, step: Step) -> Progress:
     # Who held the claim before may have finished since we looked.
     if visible := _visible(order, step):
         return visible
-    ensure_receipt_key(step.cloud.state)
+    key_of_receipts = current(step.cloud.state, step.cloud.now())
     try:
-        operation = step.cloud.vertex.upload(version_order(order, step))
+        operation = step.cloud.vertex.upload(version_order(order, key_of_receipts, step))
     except (Conflict, Refused, Transient) as error:
         return refused(error, _WHAT, first_claim(key), order, step)
     started = step.ledger.once(key, lambda: Outcome({"operation": operation.name}))
@@ -75,7 +71,7 @@ def _recorded(order: Order, version: str, step: Step) -> Ready:
     return Ready(recorded.data["version"])
 
 
-def version_order(order: Order, step: Step) -> VersionOrder:
+def version_order(order: Order, key_of_receipts: str, step: Step) -> VersionOrder:
     """What the version is to be: the artefacts in the serving container, and what the container has to know."""
     environment = step.cloud.environment
     return VersionOrder(
@@ -88,12 +84,6 @@ def version_order(order: Order, step: Step) -> VersionOrder:
             "SERIN_MODEL": order.model,
             "SERIN_RUN": order.run,
             "SERIN_REPORT_SECONDS": f"{order.report_seconds:g}",
-            "SERIN_RECEIPT_KEY_URI": f"gs://{environment.state_bucket}/{RECEIPT_KEY}",
+            "SERIN_RECEIPT_KEY_URI": f"gs://{environment.state_bucket}/{key_of_receipts}",
         },
     )
-
-
-def ensure_receipt_key(state: Store) -> None:
-    """Makes the key that signs receipts, unless it stands: every version of every model signs with the same."""
-    if state.stat(RECEIPT_KEY) is None:
-        state.create(RECEIPT_KEY, secrets.token_hex(_RECEIPT_KEY_BYTES).encode())

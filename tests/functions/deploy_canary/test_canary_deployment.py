@@ -20,7 +20,7 @@ from tests.functions.standing_rollout import (
     stands,
     under_way,
 )
-from tests.functions.standing_run import event, keys, ledger, open_run, published, record
+from tests.functions.standing_run import RUN, event, keys, ledger, open_run, published, record
 from tests.world.cloud import MemoryCloud
 from tests.world.running import data_of, send
 
@@ -31,9 +31,16 @@ def smoke_passed(cloud: MemoryCloud) -> int:
     return send(cloud, "deploy_canary", event("smoke-passed", version=CANDIDATE.version))
 
 
+def has_passed(cloud: MemoryCloud, run: RunId = RUN, version: str = CANDIDATE.version) -> None:
+    """The run's smoke test, as the ledger holds it."""
+    record(cloud, "smoke", {"passed": True}, event("smoke-passed", version=version, run=run).payload, run=run)
+    cloud.door.effects.clear()
+
+
 def world_with_champion() -> MemoryCloud:
     """The first rollout is over, its model in production."""
     cloud = deployed_world(BASE, split={BASE.id: 100})
+    has_passed(cloud)
     opened = {"run": BASE.run, "candidate": BASE.to_json(), "base": None, "steps": [100]}
     for name, data in {
         "opened": opened,
@@ -65,6 +72,7 @@ def test_a_candidate_is_deployed_dark_and_then_its_first_step_is_ordered() -> No
 def test_the_first_model_of_all_goes_straight_to_100_percent() -> None:
     cloud = MemoryCloud()
     open_run(cloud)
+    has_passed(cloud)
     for _ in range(3):
         assert smoke_passed(cloud) == 200
     (asked,) = published(cloud)
@@ -102,6 +110,7 @@ def test_the_next_rollout_ends_the_bake_of_the_one_before() -> None:
     cloud = under_way(percent=100)
     later = event("smoke-passed", version="models/digits@3", run=RunId("digits-000003"))
     open_run(cloud, RunId("digits-000003"))
+    has_passed(cloud, RunId("digits-000003"), "models/digits@3")
     assert send(cloud, "deploy_canary", later) == 200
     assert stands(cloud, "verdict") and stands(cloud, "end")
     assert data_of(cloud, "rollouts/digits/000003/opened")["base"]["id"] == CANDIDATE.id

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,13 +11,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from signed_webhook import identity_of, signed
+from notice_channel import through_apprise
+from signed_webhook import _outside, identity_of, signed
 
 from shared.events import Notification
+from shared.ids import ModelName
 from tests.functions.standing_run import event, keys
 from tests.world.cloud import MemoryCloud
 from tests.world.running import send
 
+MODEL = ModelName("digits")
 KEY = b"twenty-four secret bytes"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
@@ -103,6 +107,56 @@ def test_an_address_inside_the_network_is_refused_unless_it_is_allowed(receiver:
     for host in ("127.0.0.1", "localhost"):
         assert send(world(receiver, rest="", host=host), "notify", event("notifications")) == 500
     assert receiver.got == []
+
+
+INSIDE = (
+    "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+    "255.255.255.255", "::1", "::", "fd00:ec2::254", "fe80::1", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe",
+    "2002:7f00:1::", "2001:0:7f00:1::",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_an_address_that_leads_inside_is_none_of_the_open_internet(address: str) -> None:
+    assert not _outside(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111"])
+def test_an_address_of_the_open_internet_is_one(address: str) -> None:
+    assert _outside(address)
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "127.1", "[::ffff:127.0.0.1]", "x@127.0.0.1", "localhost."])
+def test_however_an_address_inside_is_written_it_is_refused(receiver: Receiver, host: str) -> None:
+    assert send(world(receiver, rest="", host=host), "notify", event("notifications")) == 500
+    assert receiver.got == []
+
+
+def test_an_answer_without_an_end_is_not_read() -> None:
+    """A receiver that promises a gigabyte and sends none of it has said all that counts: its status."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=_promise_a_gigabyte, args=(server,))
+        thread.start()
+        cloud = world(Receiver(port=server.getsockname()[1]))
+        assert send(cloud, "notify", event("notifications")) == 200
+        thread.join()
+
+
+def _promise_a_gigabyte(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while connection.recv(65536):
+            pass
+
+
+def test_a_service_that_redirects_gets_nothing_but_the_first_request(receiver: Receiver) -> None:
+    """What apprise posts, too: its address may hold a secret."""
+    with receiving() as elsewhere:
+        receiver.status, receiver.headers = 307, {"Location": f"http://127.0.0.1:{elsewhere.port}/"}
+        assert not through_apprise(f"json://127.0.0.1:{receiver.port}/", Notification(model=MODEL, title="hello"))
+        assert (len(receiver.got), elsewhere.got) == (1, [])
 
 
 def test_no_redirect_is_followed(receiver: Receiver) -> None:

@@ -99,7 +99,23 @@ def test_the_newest_five_versions_are_kept_and_whatever_stands_somewhere() -> No
     assert [version.number for version in cloud.vertex.versions(MODEL)] == ["1", "2", "4", "5", "6", "7", "8"]
 
 
-def test_a_version_is_deleted() -> None:
+def test_a_version_that_stands_nowhere_is_deleted() -> None:
     cloud = promoted()
-    assert retire(cloud, what="version", target=BASE.version) == 200
-    assert [version.name for version in cloud.vertex.versions(MODEL)] == [CANDIDATE.version]
+    cloud.vertex.upload(VersionOrder(MODEL, "i", "gs://a/", {"serin-run": RUN}, {}))
+    third = cloud.vertex.versions(MODEL)[-1].name
+    assert retire(cloud, what="version", target=third) == 200
+    assert [version.name for version in cloud.vertex.versions(MODEL)] == [BASE.version, CANDIDATE.version]
+
+
+def test_a_version_that_answers_stays_whatever_an_event_says() -> None:
+    cloud = promoted()
+    assert retire(cloud, what="version", target=CANDIDATE.version) == 200
+    assert CANDIDATE.version in [version.name for version in cloud.vertex.versions(MODEL)]
+
+
+def test_a_version_of_another_model_stays_whatever_an_event_says() -> None:
+    cloud = promoted()
+    cloud.vertex.upload(VersionOrder("flowers", "i", "gs://a/", {"serin-run": RUN}, {}))
+    (theirs,) = cloud.vertex.versions("flowers")
+    assert retire(cloud, what="version", target=theirs.name) == 200
+    assert cloud.vertex.versions("flowers") == [theirs]

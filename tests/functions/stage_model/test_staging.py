@@ -7,6 +7,7 @@ import pytest
 from shared.artefacts import digest
 from shared.errors import Refused, Transient
 from shared.events import ModelStaged, Notification, RetirementDue
+from shared.receipt_keys import rotate
 from shared.vertex import VersionOrder
 from tests.functions.standing_run import event, keys, open_run, published, record, records, topics
 from tests.world.cloud import MemoryCloud
@@ -114,6 +115,25 @@ def test_the_receipt_key_is_made_once_and_never_said(cloud: MemoryCloud, capfd: 
 def test_a_key_that_stands_is_left_as_it_is(cloud: MemoryCloud) -> None:
     cloud.state.put("keys/receipts/1", b"aa" * 32)
     stage(cloud)
+    assert cloud.state.read("keys/receipts/1") == b"aa" * 32
+
+
+@pytest.mark.parametrize(("days", "signs"), [(89, "1"), (91, "2")])
+def test_a_key_signs_for_ninety_days(cloud: MemoryCloud, days: int, signs: str) -> None:
+    cloud.state.put("keys/receipts/1", b"aa" * 32)
+    cloud.pass_time(days * 24 * 3600)
+    stage(cloud)
+    (order,) = cloud.vertex.uploads
+    assert order.variables["SERIN_RECEIPT_KEY_URI"] == f"gs://state/keys/receipts/{signs}"
+    assert cloud.state.read(f"keys/receipts/{signs}") is not None
+
+
+def test_what_is_staged_after_a_person_changed_the_key_signs_with_the_new_one(cloud: MemoryCloud) -> None:
+    cloud.state.put("keys/receipts/1", b"aa" * 32)
+    assert [rotate(cloud.state) for _ in range(9)][-1] == "keys/receipts/10"
+    stage(cloud)
+    (order,) = cloud.vertex.uploads
+    assert order.variables["SERIN_RECEIPT_KEY_URI"] == "gs://state/keys/receipts/10"
     assert cloud.state.read("keys/receipts/1") == b"aa" * 32
 
 
