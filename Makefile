@@ -63,7 +63,7 @@ docs: $(READY)
 # Needs uv; writes the pinned requirements anew from the .in files.
 requirements:
 	uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate requirements.in -o requirements.txt
-	for function in $(FUNCTIONS); do \
+	for folder in serving_image training_image $(addprefix functions/,$(FUNCTIONS)); do \
 		uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate -c requirements.txt \
-			functions/$$function/requirements.in -o functions/$$function/requirements.txt; \
+			$$folder/requirements.in -o $$folder/requirements.txt; \
 	done
