@@ -10,7 +10,7 @@ FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 # Processes by the dozen import the same modules: they are compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench kills faults fuzz emulator deploy-check docs requirements
+.PHONY: demo test check bench kills faults fuzz emulator deploy-check story code-pushed docs requirements
 
 demo: $(READY)
 	$(BIN)/serin demo --home build/demo
@@ -26,6 +26,7 @@ check: $(READY)
 		MYPYPATH=functions/$$function $(BIN)/mypy functions/$$function; \
 	done
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.cloudbuild
 
 bench: $(READY)
 	$(BIN)/python -m bench $(SUBJECTS)
@@ -56,6 +57,14 @@ $(READY): requirements.txt pyproject.toml
 # The whole of deploy.sh against a stand-in for gcloud, a process per command.
 deploy-check: $(READY)
 	SERIN_DEPLOY_CHECK=full $(BIN)/pytest -q -n 2 tests/deploy
+
+# A short story on an installation: cloudbuild.yaml names one (SERIN_STORY_PROJECT), else a local one is made for it.
+story: $(READY)
+	SERIN_STORY=installed $(BIN)/pytest -q --timeout 7200 tests/e2e/test_story_on_an_installation.py
+
+# The last step of a delivery: make code-pushed COMMIT=…
+code-pushed: $(READY)
+	$(BIN)/serin code-pushed --commit $(COMMIT)
 
 docs: $(READY)
 	$(BIN)/python -m cli.pages

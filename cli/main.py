@@ -19,6 +19,7 @@ from rich.table import Table
 
 from cli import dead_letters, reading, receipts, tracing, watching
 from cli import history as traffic
+from cli.code_pushed import requests
 from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person, say
 from cli.notices import deliveries, table_row, tried
 from cli.options import AsJson, Because, By, Home, Model
@@ -278,6 +279,14 @@ def train(model: str, because: Because = "asked for", by: By = None, home: Home 
         name = ModelName(_check_model(model))
         event = TrainingRequested(model=name, reason="person", request=request, by=person(by), because=because)
         print(say(cloud, event).id)
+
+
+@app.command()
+def code_pushed(commit: Annotated[str, typer.Option(help="the commit that was deployed")], home: Home = None) -> None:
+    """Train every model whose settings have `retrain_on_code`; a delivery's last step."""
+    with connected(home) as cloud:
+        for event in requests(ledger_of(cloud), cloud, commit):
+            print(say(cloud, event, f"code/{event.model}/{commit}").id)
 
 
 @app.command()

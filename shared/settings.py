@@ -96,6 +96,7 @@ class ThresholdSettings(_Section):
     retrain_every: str | None = Field(
         None, pattern=_DURATION, description='time after the last run in which any rows that wait are trained on: "30d"'
     )
+    retrain_on_code: bool = Field(False, description="train on the rows that wait when new code is deployed")
 
     @property
     def or_after_seconds(self) -> float | None:

@@ -1,0 +1,1 @@
+"""Checks of the build configurations; `make check` runs `python -m tests.cloudbuild`."""
