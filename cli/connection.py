@@ -47,6 +47,14 @@ def connected(home: Path | None) -> Iterator[Cloud]:
         yield GoogleCloud(read_environment(variables))
 
 
+def installation(home: Path) -> tuple[dict[str, str], dict[str, int]]:
+    """What a local installation tells its functions, and each service's port; raises BadInput when there is none."""
+    if not (home / "ports.json").exists() or not (home / "installation").exists():
+        raise BadInput("installation", [f"there is none in {home}: `serin up` makes one"])
+    ports: dict[str, int] = json.loads((home / "ports.json").read_text())
+    return _variables(home), ports
+
+
 def borrowing(pubsub: str | None, storage: str | None) -> list[str]:
     """What tells the local cloud to use a running Pub/Sub (HOST:PORT) or Cloud Storage (a URL) instead of its own."""
     given = {"--pubsub": pubsub, "--storage": storage.rstrip("/") if storage else None}

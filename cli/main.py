@@ -21,6 +21,7 @@ from cli import dead_letters, reading, receipts, tracing, watching
 from cli import history as traffic
 from cli.code_pushed import requests
 from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person, say
+from cli.doctor.command import doctor
 from cli.notices import deliveries, table_row, tried
 from cli.options import AsJson, Because, By, Home, Model
 from cli.printing import console, show_table
@@ -40,6 +41,7 @@ from shared.wiring import TOPICS
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Continuous delivery for machine-learning models.")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(receipts.app, name="receipts")
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(doctor)
 _ENDINGS = {signal.SIGINT, signal.SIGTERM}
 Pubsub = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a running Pub/Sub, such as Google's emulator")]
 Storage = Annotated[str | None, typer.Option(metavar="URL", help="a running Cloud Storage that sends no notifications")]

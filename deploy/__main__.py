@@ -18,15 +18,7 @@ _WAITS_SECONDS = (5, 10, 20, 40, 60, 60, 60, 60, 60, 45)
 def main(arguments: list[str]) -> int:
     """0: as wanted; 1: something failed, and what it was is said; 2: a wrong command line."""
     options = _parser().parse_args(arguments)
-    target = Target(
-        options.project,
-        options.region,
-        options.key,
-        options.notify_secret,
-        options.channels_secret,
-        options.training_image,
-        options.serving_image,
-    )
+    target = _target(options)
     table = load()
     steps = plan(target, table)
     if options.dry_run:
@@ -37,6 +29,23 @@ def main(arguments: list[str]) -> int:
     runner = Runner(InstalledGcloud(target.project), target, _WAITS_SECONDS, time.sleep, print)
     runner.metrics = {metric["name"]: metric for metric in table["metrics"]}
     return _tell(runner.destroy(steps) if options.destroy else runner.deploy(steps), arguments)
+
+
+def read_target(arguments: list[str]) -> Target:
+    """Where a command line of deploy.sh deploys; a wrong one ends the program, as it ends deploy.sh."""
+    return _target(_parser().parse_args(arguments))
+
+
+def _target(options: argparse.Namespace) -> Target:
+    return Target(
+        options.project,
+        options.region,
+        options.key,
+        options.notify_secret,
+        options.channels_secret,
+        options.training_image,
+        options.serving_image,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -38,18 +38,19 @@ class Target:
     channels_secret: str = ""  # the same, holding SERIN_NOTIFY_CHANNELS
     training_image: str = ""  # by digest
     serving_image: str = ""
+    buckets: tuple[str, str, str] | None = None  # data, state and artefacts, where they have other names
 
     @property
     def data(self) -> str:
-        return f"{self.project}-serin-data"
+        return self.buckets[0] if self.buckets else f"{self.project}-serin-data"
 
     @property
     def state(self) -> str:
-        return f"{self.project}-serin-state"
+        return self.buckets[1] if self.buckets else f"{self.project}-serin-state"
 
     @property
     def artefacts(self) -> str:
-        return f"{self.project}-serin-artefacts"
+        return self.buckets[2] if self.buckets else f"{self.project}-serin-artefacts"
 
     def account(self, name: str) -> str:
         return f"serviceAccount:{self.email(name)}"

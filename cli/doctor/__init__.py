@@ -1,0 +1,1 @@
+"""`serin doctor`: what a deployment lacks, found before the first run, each with the command that mends it."""

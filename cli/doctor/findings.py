@@ -1,0 +1,181 @@
+"""What each step of the deployment plan finds, and the command of the plan that mends it. Nothing is listed here twice:
+what has to be there, what it has to be like and how it is made are the plan's own.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from cli.doctor.asking import Looked, at, words
+from deploy.gcloud import absent
+from deploy.steps import Command, Step
+
+State = Literal["fine", "wrong", "unknown", "not applicable"]
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)s?")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one thing; `mend` are the commands, in their order, that put it right."""
+
+    area: str
+    what: str
+    state: State
+    why: str = ""
+    mend: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Place(Protocol):
+    """Where is looked: what it offers, what it answers, how it is mended."""
+
+    def offers(self, command: Command) -> bool: ...
+    def look(self, command: Command) -> Looked: ...
+    def compares(self, flag: str) -> bool:
+        """Whether a thing must be as this flag of its making says."""
+
+    def filled(self, argument: str) -> str:
+        """An argument with what is known by now in the place of its marks."""
+
+    def mending(self, commands: tuple[Command, ...], *, there: bool) -> tuple[str, ...]:
+        """What a person types to have these commands carried out; `there`: the thing stands, but differs."""
+
+
+# How a flag of a command that makes a thing stands in the thing itself.
+_FIELDS: Mapping[str, Mapping[str, str]] = {
+    "pubsub subscriptions create": {
+        "topic": "topic",
+        "message-filter": "filter",
+        "push-endpoint": "pushConfig.pushEndpoint",
+        "push-auth-service-account": "pushConfig.oidcToken.serviceAccountEmail",
+        "push-auth-token-audience": "pushConfig.oidcToken.audience",
+        "ack-deadline": "ackDeadlineSeconds",
+        "min-retry-delay": "retryPolicy.minimumBackoff",
+        "max-retry-delay": "retryPolicy.maximumBackoff",
+        "expiration-period": "expirationPolicy.ttl",
+        "dead-letter-topic": "deadLetterPolicy.deadLetterTopic",
+        "max-delivery-attempts": "deadLetterPolicy.maxDeliveryAttempts",
+    },
+    "storage buckets create": {
+        "location": "location",
+        "uniform-bucket-level-access": "iamConfiguration.uniformBucketLevelAccess.enabled",
+        "public-access-prevention": "iamConfiguration.publicAccessPrevention",
+        "soft-delete-duration": "softDeletePolicy.retentionDurationSeconds",
+        "retention-period": "retentionPolicy.retentionPeriod",
+        "default-encryption-key": "encryption.defaultKmsKeyName",
+    },
+    "scheduler jobs create": {"schedule": "schedule", "time-zone": "timeZone", "topic": "pubsubTarget.topicName"},
+}
+_UNCHANGEABLE = {"pubsub subscriptions create": {"topic", "message-filter"}, "storage buckets create": {"location"}}
+_AREAS = (
+    ("services identity", "service agents"),
+    ("storage service-agent", "service agents"),
+    ("services", "services"),
+    ("iam service-accounts create", "service accounts"),
+    ("storage buckets notifications", "notification"),
+    ("storage buckets", "buckets"),
+    ("pubsub topics", "topics"),
+    ("pubsub subscriptions", "subscriptions"),
+    ("artifacts", "images"),
+    ("builds", "images"),
+    ("functions", "functions"),
+    ("scheduler", "clock"),
+    ("logging", "metrics"),
+    ("monitoring", "alerts"),
+)
+
+
+def examined(step: Step, place: Place) -> Finding:
+    """What is to be said of one step of the plan."""
+    area = area_of(step)
+    look = step.look.command if step.look else _agent_look(step)
+    if look is None or not place.offers(look):
+        return Finding(area, step.title, "not applicable")
+    found = place.look(look)
+    if absent(found.answer):
+        return Finding(area, step.title, "wrong", "it is not there", place.mending(step.make, there=False))
+    if found.answer.status:
+        return Finding(area, step.title, "unknown", found.answer.err)
+    if step.look is None or step.look.wanted(found.answer.out):
+        return _compared(step, area, found.resource, place)
+    if step.frozen:
+        return Finding(area, step.title, "wrong", step.frozen, place.mending((*step.remove, *step.make), there=True))
+    why = "the role is not granted" if "add-iam-policy-binding" in step.make[0] else "it is not as planned"
+    return Finding(area, step.title, "wrong", why, place.mending(step.make, there=False))
+
+
+def area_of(step: Step) -> str:
+    """The part of a deployment that a step belongs to."""
+    said = " ".join(words(step.make[0]))
+    if "add-iam-policy-binding" in said:
+        return "dead-letter permissions" if "@gcp-sa-pubsub." in " ".join(step.make[0]) else "roles"
+    return next((area for beginning, area in _AREAS if said.startswith(beginning)), said.split(" ", 1)[0])
+
+
+def typed(command: Command, project: str) -> str:
+    """A command of the plan as a person types it."""
+    own = () if words(command)[0] == "projects" else (f"--project={project}",)
+    return f"gcloud {shlex.join((*command, *own))}"
+
+
+def _agent_look(step: Step) -> Command | None:
+    """Service agents are made by a command that may be repeated, and have no look: the project's policy names them."""
+    agents = [each for each in step.make if each[-1].startswith("--service=")]
+    return ("projects", "get-iam-policy", "{project}", "--format=json") if agents else None
+
+
+def _compared(step: Step, area: str, resource: Any, place: Place) -> Finding:
+    if step.look is None:
+        return _agents(step, area, resource, place)
+    for command in step.make:
+        kind = next((each for each in _FIELDS if " ".join(words(command)).startswith(each)), None)
+        differing = list(_differences(command, _FIELDS[kind], resource, place)) if kind else []
+        if kind is None or not differing:
+            continue
+        why = "; ".join(f"{flag} is {found or 'not set'}, not {wanted}" for flag, wanted, found in differing)
+        if {flag for flag, _, _ in differing} & _UNCHANGEABLE.get(kind, set()):
+            return Finding(area, step.title, "wrong", why, place.mending((*step.remove, *step.make), there=True))
+        return Finding(area, step.title, "wrong", why, place.mending((_update(command, kind),), there=True))
+    return Finding(area, step.title, "fine")
+
+
+def _agents(step: Step, area: str, policy: Any, place: Place) -> Finding:
+    """Google grants each agent a role in the project when it makes it."""
+    members = [member for binding in policy.get("bindings", []) for member in binding["members"]]
+    names = [each[-1].removeprefix("--service=").split(".")[0] for each in step.make if "identity" in each]
+    missing = [name for name in names if not any(f"@gcp-sa-{name}." in member for member in members)]
+    if not missing:
+        return Finding(area, step.title, "fine")
+    return Finding(area, step.title, "wrong", f"{', '.join(missing)} has none", place.mending(step.make, there=False))
+
+
+def _differences(
+    command: Command, fields: Mapping[str, str], resource: Any, place: Place
+) -> Iterator[tuple[str, str, str]]:
+    for argument in command:
+        flag, _, said = argument.removeprefix("--").partition("=")
+        if argument.startswith("--") and flag in fields and place.compares(flag):
+            wanted, found = place.filled(said), at(resource, fields[flag])
+            if not _same(wanted, found):
+                yield flag, wanted or "set", str(found)
+
+
+def _same(wanted: str, found: Any) -> bool:
+    """Whether a flag's value and a field's say the same: times in seconds, names with or without what they are in."""
+    if wanted in ("", "never"):
+        return bool(found) == (wanted == "")
+    times = _DURATION.fullmatch(wanted), _DURATION.fullmatch(str(found))
+    if times[0] and times[1]:
+        return float(times[0][1]) == float(times[1][1])
+    return str(found).casefold() == wanted.casefold() or str(found).endswith(f"/{wanted}")
+
+
+def _update(command: Command, kind: str) -> Command:
+    """The command that makes a thing, turned into the one that changes it."""
+    fixed = _UNCHANGEABLE.get(kind, set())
+    kept = (each for each in command if each.removeprefix("--").partition("=")[0] not in fixed)
+    return tuple("update" if each == "create" else each for each in kept)
