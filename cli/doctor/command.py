@@ -55,12 +55,12 @@ def _findings(arguments: Sequence[str], settings: Settings, home: Path | None) -
         deploying = shlex.join(["./deploy.sh", *arguments])
         return _on_google(read_target(list(arguments)), deploying, settings)
     if home is None and "SERIN_STATE_BUCKET" in os.environ:
-        target = _target(os.environ)
+        target = target_of(os.environ)
         return _on_google(target, f"./deploy.sh {target.project} {target.region}", settings)
     return _on_this_machine(home or Path(os.environ.get("SERIN_HOME") or DEFAULT_HOME))
 
 
-def _target(variables: Mapping[str, str]) -> Target:
+def target_of(variables: Mapping[str, str]) -> Target:
     """The deployment that an environment speaks of."""
     known = read_environment(variables)
     return Target(
@@ -85,10 +85,15 @@ def looked_at(place: OnGoogle, target: Target, steps: Sequence[Step], settings: 
 def _on_this_machine(home: Path) -> Iterator[Finding]:
     variables, ports = installation(home)
     addresses = {"pubsub": f"http://{variables['PUBSUB_EMULATOR_HOST']}", "storage": variables["STORAGE_EMULATOR_HOST"]}
-    target = _target(variables)
+    target = target_of(variables)
     place = OnThisMachine(Eyes(target.project, addresses, _session(addresses)), target.project, home, variables)
+    return looked_at_here(place, ports, plan(target, load()))
+
+
+def looked_at_here(place: OnThisMachine, ports: Mapping[str, int], steps: Sequence[Step]) -> Iterator[Finding]:
+    """Everything that can be said of a local installation."""
     yield from answering(place, ports)
-    yield from _examined(plan(target, load()), place)
+    yield from _examined(steps, place)
     for area in ("images", "quotas"):
         yield Finding(area, f"the {area} of Google Cloud", "not applicable")
 
