@@ -21,7 +21,6 @@ from cli import dead_letters, reading, receipts, tracing, watching
 from cli import history as traffic
 from cli.code_pushed import requests
 from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person, say
-from cli.doctor.command import doctor
 from cli.notices import deliveries, table_row, tried
 from cli.options import AsJson, Because, By, Home, Model
 from cli.printing import console, show_table
@@ -41,7 +40,6 @@ from shared.wiring import TOPICS
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Continuous delivery for machine-learning models.")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(receipts.app, name="receipts")
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(doctor)
 _ENDINGS = {signal.SIGINT, signal.SIGTERM}
 Pubsub = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a running Pub/Sub, such as Google's emulator")]
 Storage = Annotated[str | None, typer.Option(metavar="URL", help="a running Cloud Storage that sends no notifications")]
@@ -403,6 +401,23 @@ def notify(
         raise BadInput("notices", [f"nobody took the notice up within {seconds:g} s: is `serin up` running?"])
     show_table([table_row(found)], ("at", "severity", "model", "title", "channels"), as_json)
     raise typer.Exit(0 if found.is_told else 1)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def doctor(
+    context: typer.Context,
+    settings: Annotated[Path | None, typer.Option(help="a model's settings, for the quotas that it needs")] = None,
+    every: Annotated[bool, typer.Option("--all", help="print what is fine, too")] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Check a deployment before its first run, and name what mends it: PROJECT REGION and options as for deploy.sh.
+
+    Without them, what the environment names is checked, or else a local installation.
+    """
+    from cli.doctor.command import diagnose
+
+    raise typer.Exit(diagnose(context.args, settings, every, as_json, home))
 
 
 @app.command(hidden=True)

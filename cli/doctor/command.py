@@ -6,9 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.text import Text
 
 from cli.connection import DEFAULT_HOME, installation
@@ -16,7 +14,6 @@ from cli.doctor.asking import ROUTES, Eyes, Session
 from cli.doctor.capacity import images, needs, quotas
 from cli.doctor.findings import Finding, Place, examined
 from cli.doctor.places import OnGoogle, OnThisMachine, answering
-from cli.options import AsJson, Home
 from cli.printing import console, plain
 from deploy.__main__ import read_target
 from deploy.plan import Target, plan
@@ -32,22 +29,15 @@ _MARKS = {"fine": "✓", "wrong": "✗", "unknown": "?", "not applicable": "–"
 _STYLES = {"fine": "green", "wrong": "red", "unknown": "yellow", "not applicable": "dim"}
 
 
-def doctor(
-    context: typer.Context,
-    settings: Annotated[Path | None, typer.Option(help="a model's settings, for the quotas that it needs")] = None,
-    every: Annotated[bool, typer.Option("--all", help="print what is fine, too")] = False,
-    as_json: AsJson = False,
-    home: Home = None,
-) -> None:
-    """Check a deployment before its first run, and say what mends it: PROJECT REGION and options as for deploy.sh, or
-    what the environment names, or a local installation."""
+def diagnose(arguments: Sequence[str], settings: Path | None, every: bool, as_json: bool, home: Path | None) -> int:
+    """Prints what is found, `every` thing or only what is amiss; answers the exit status: 0 only if nothing is."""
     wanted = parse(settings.read_bytes()) if settings else Settings(data=DataSettings(target="label"))
-    found = list(_findings(context.args, wanted, home))
+    found = list(_findings(arguments, wanted, home))
     if as_json:
         print(json.dumps([finding.to_json() for finding in found], indent=1))
     else:
         _print(found, every)
-    raise typer.Exit(0 if all(each.state in ("fine", "not applicable") for each in found) else 1)
+    return 0 if all(each.state in ("fine", "not applicable") for each in found) else 1
 
 
 def _findings(arguments: Sequence[str], settings: Settings, home: Path | None) -> Iterator[Finding]:
