@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from cli import dead_letters, reading, receipts, tracing, watching
+from cli import costs, dead_letters, reading, receipts, tracing, watching
 from cli import history as traffic
 from cli.code_pushed import requests
 from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person, say
@@ -31,8 +31,9 @@ from shared.errors import BadInput, SerinError
 from shared.events import CATALOGUE, ApprovalAnswered, Notification, RollbackRequested, TrainingRequested
 from shared.ids import MODEL_NAME, ModelName, RunId, run_parts
 from shared.ledger import Record, run_key
+from shared.prices import list_prices, read_prices
 from shared.rollouts import last_rollout
-from shared.settings import object_name
+from shared.settings import DataSettings, Settings, object_name, parse
 from shared.step import publish
 from shared.uploading import AGAIN
 from shared.wiring import TOPICS
@@ -175,11 +176,13 @@ def show(run_name: Annotated[str, typer.Argument(metavar="RUN")], as_json: AsJso
     """Tell everything that the ledger holds of a run."""
     with connected(home) as cloud:
         records = reading.timeline(ledger_of(cloud), RunId(run_name))
-    if as_json:
-        print(json.dumps([_record_json(record) for record in records], indent=1))
-        return
+        if as_json:
+            print(json.dumps([_record_json(record) for record in records], indent=1))
+            return
+        price = costs.after(list_prices(), ledger_of(cloud), RunId(run_name))
     for record in records:
         _print_record(record)
+    costs.show_used(list_prices(), price, as_json=False)
 
 
 @app.command()
@@ -401,6 +404,28 @@ def notify(
         raise BadInput("notices", [f"nobody took the notice up within {seconds:g} s: is `serin up` running?"])
     show_table([table_row(found)], ("at", "severity", "model", "title", "channels"), as_json)
     raise typer.Exit(0 if found.is_told else 1)
+
+
+@app.command()
+def cost(
+    run_name: Annotated[str | None, typer.Argument(metavar="[RUN]", help="what this run cost so far")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="with this model's machines")] = None,
+    settings: Annotated[Path | None, typer.Option(help="with the machines of this settings file")] = None,
+    prices: Annotated[Path | None, typer.Option(help="a table of prices instead of shared/prices.toml")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Say what a run, an idle month, predictions and a canary cost on each backend, or what a run cost so far."""
+    table = read_prices(prices.read_bytes()) if prices else list_prices()
+    if run_name is not None:
+        with connected(home) as cloud:
+            costs.show_used(table, costs.after(table, ledger_of(cloud), _run(run_name)), as_json)
+        return
+    wanted = parse(settings.read_bytes()) if settings else Settings(data=DataSettings(target="label"))
+    if model is not None:
+        with connected(home) as cloud:
+            wanted = costs.settings_of(ledger_of(cloud), _check_model(model))
+    costs.show(table, wanted, as_json)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

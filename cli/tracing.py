@@ -16,6 +16,7 @@ from shared.ids import RunId
 from shared.ledger import Ledger, Record
 
 Kind = Literal["function", "cloud", "watch"]
+ROLLOUT_END = "rollout's end"
 _HIDDEN = re.compile(r"(intervals|reports|late)/")
 # What a record set going, and the record that stands once it has ended.
 _AWAITED: tuple[tuple[str, str, str, Kind], ...] = (
@@ -23,7 +24,7 @@ _AWAITED: tuple[tuple[str, str, str, Kind], ...] = (
     (r"upload()", r"version", "upload to the registry", "cloud"),
     (r"staging()", r"staged", "deployment for staging", "cloud"),
     (r"deployment()", r"steps/000001", "deployment of the canary", "cloud"),
-    (r"shifted/(\d+)", r"(steps/(?!0*{0}$)\d+|verdict|end)", "canary watched", "watch"),
+    (r"shifted/(\d+)", r"(steps/(?!0*{0}$)\d+|verdict|rollout's end)", "canary watched", "watch"),
 )
 _FILL = {"function": "█", "cloud": "▒", "watch": "·"}
 
@@ -58,8 +59,11 @@ def bars(ledger: Ledger, run: RunId) -> list[Bar]:
 
 
 def name_of(record: Record) -> str:
-    """A record's name within its run or its rollout."""
-    return record.key.split("/", 3)[-1] if record.key.count("/") > 2 else "window"
+    """A record's name within its run or its rollout, both of which have an end."""
+    if record.key.count("/") <= 2:
+        return "window"
+    kind, _, _, name = record.key.split("/", 3)
+    return ROLLOUT_END if (kind, name) == ("rollouts", "end") else name
 
 
 def to_json(bar: Bar) -> dict[str, Any]:
