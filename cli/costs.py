@@ -35,9 +35,8 @@ def show(table: PriceTable, settings: Settings, as_json: bool) -> None:
     """Prints what each thing costs on each backend."""
     found = before(table, sizes(settings))
     if as_json:
-        print(
-            json.dumps([{"what": what, **{name: _told(each[name]) for name in each}} for what, each in found], indent=1)
-        )
+        told = [{"what": what, **{name: _told(cost) for name, cost in each.items()}} for what, each in found]
+        print(json.dumps(told, indent=1))
         return
     rows = [{"what": what, **{NAMES[name]: amount(each[name].dollars) for name in each}} for what, each in found]
     show_table(rows, ("what", *NAMES.values()), as_json=False)

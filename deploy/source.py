@@ -14,7 +14,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def wheel(root: Path = ROOT) -> bytes:
     """`shared` as a wheel; the same files give the same bytes."""
-    found = sorted((root / "shared").rglob("*.py"))
+    found = sorted(path for path in (root / "shared").rglob("*") if path.suffix in (".py", ".toml"))
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
     files[f"{_INFO}/METADATA"] = b"Metadata-Version: 2.1\nName: serin-shared\nVersion: 0.1.0\n"
     files[f"{_INFO}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: serin\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

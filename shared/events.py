@@ -5,7 +5,7 @@ Fields that a reader does not know are accepted; missing and wrong ones are all 
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -87,6 +87,23 @@ class DeploymentApproved(RunEvent):
     card: Card | None = None
 
 
+class CostOf(BaseModel):
+    """What one thing costs in dollars; null where there is no price for it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    what: str
+    dollars: float | None
+
+
+class Costs(BaseModel):
+    """What a yes would cost, at the list prices of a day in a region: shared/prices.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    as_of: date
+    region: str
+    of: tuple[CostOf, ...]
+
+
 class ApprovalRequested(RunEvent):
     """A person is asked, one of the approvers if any are named; without an answer the challenger is rejected."""
 
@@ -99,6 +116,7 @@ class ApprovalRequested(RunEvent):
     reasons: tuple[str, ...]
     card: Card | None = None
     approvers: tuple[str, ...] = ()
+    costs: Costs | None = None
     expires: datetime
 
 

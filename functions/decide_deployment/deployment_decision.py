@@ -6,10 +6,13 @@ Only the recorded job of an attempt is heard; a stray job, or one whose attempt 
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from cost_forecast import forecast, told_costs
+
 from shared.artefacts import REPORT
 from shared.errors import BadInput
 from shared.events import (
     ApprovalRequested,
+    Costs,
     DeploymentApproved,
     DeploymentRejected,
     EvaluationCompleted,
@@ -18,6 +21,7 @@ from shared.events import (
 )
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
+from shared.prices import list_prices
 from shared.run_end import run_end
 from shared.scorecard import Card, Verdict, grade
 from shared.settings import ApprovalSettings, Settings
@@ -57,7 +61,7 @@ def judged(event: EvaluationCompleted, job: str, settings: Settings, now: dateti
         "attempt": event.attempt,
         "job": job,
     }
-    return Outcome(data, _events(event, card, settings.approval, now))
+    return Outcome(data, _events(event, card, settings, now))
 
 
 def rejected(run: RunId, decision: Record) -> Outcome:
@@ -68,7 +72,7 @@ def rejected(run: RunId, decision: Record) -> Outcome:
     return run_end(run, "rejected", _JUDGE, title, (*card.lines(), *aside), set_aside=card.doubts_rows)
 
 
-def _events(event: EvaluationCompleted, card: Card, approval: ApprovalSettings, now: datetime) -> tuple[Event, ...]:
+def _events(event: EvaluationCompleted, card: Card, settings: Settings, now: datetime) -> tuple[Event, ...]:
     model, _ = run_parts(event.run)
     reasons = card.lines()
     match card.verdict:
@@ -79,13 +83,15 @@ def _events(event: EvaluationCompleted, card: Card, approval: ApprovalSettings, 
             )  # fmt: skip
             return approved, _notice(event.run, f"deployed, {card.reason}", reasons, None)
         case Verdict.ASK:
-            asked = _question(event, card, approval, now)
-            who = f" (by {', '.join(approval.approvers)})" if approval.approvers else ""
+            priced = forecast(list_prices(), settings)
+            asked = _question(event, card, settings.approval, priced, now)
+            who = f" (by {', '.join(asked.approvers)})" if asked.approvers else ""
             wanted = (
                 f"serin approve {event.run} or serin reject {event.run}{who},"
                 f" before {asked.expires:%Y-%m-%d %H:%M} UTC; {asked.report} shows why"
             )
-            return asked, _notice(event.run, f"a person is asked, {card.reason}", reasons, wanted)
+            why = (*reasons, told_costs(priced))
+            return asked, _notice(event.run, f"a person is asked, {card.reason}", why, wanted)
         case Verdict.REJECT:
             rejection = DeploymentRejected(
                 model=model, run=event.run, score=card.total, by=_JUDGE, reasons=reasons, card=card,
@@ -100,13 +106,15 @@ def _notice(run: RunId, title: str, reasons: tuple[str, ...], wanted: str | None
     return Notification(model=model, run=run, title=f"{run}: {title}"[:_MAX_TITLE], why=reasons, next=wanted)
 
 
-def _question(event: EvaluationCompleted, card: Card, approval: ApprovalSettings, now: datetime) -> ApprovalRequested:
+def _question(
+    event: EvaluationCompleted, card: Card, approval: ApprovalSettings, costs: Costs, now: datetime
+) -> ApprovalRequested:
     model, _ = run_parts(event.run)
     return ApprovalRequested(
         model=model, run=event.run, artefacts=event.artefacts, digest=event.digest, score=card.total,
         question=f"Shall {event.run} get its first traffic? {card.reason}",
         report=f"{event.artefacts}{REPORT}", reasons=card.lines(), card=card, approvers=approval.approvers,
-        expires=now + timedelta(hours=approval.expires_hours),
+        costs=costs, expires=now + timedelta(hours=approval.expires_hours),
     )  # fmt: skip
 
 

@@ -32,7 +32,8 @@ def run_of_flowers(cloud: Cloud) -> None:
     ledger = Ledger(cloud.state, Author("test", None, None, cloud.now, cloud.token))
     ledger.record("settings/flowers/00000000000000000001", Outcome({"valid": True}))
     first = Upload(UploadId("3" * 20), cloud.data.bucket, "data/flowers/a.csv", 1, "1" * 64, 120)
-    data = {"run": RUN, "rows": 120, "uploads": [first.to_json()], "request": {"reason": "threshold"}, "settings": {}}
+    data = {"run": RUN, "rows": 120, "uploads": [first.to_json()], "request": {"reason": "threshold"}}
+    data["settings"] = {"data": {"target": "species"}}
     ledger.record(window_key(MODEL, 1), Outcome(data, (Notification(model=MODEL, run=RUN, title="training"),)))
     ledger.record(run_key(RUN, "job-1"), Outcome({"job": "projects/p/locations/l/customJobs/1", "attempt": 1}))
     asked = ApprovalRequested(
@@ -102,7 +103,9 @@ def test_show_tells_every_record_in_order(home: Path) -> None:
     keys = [record["key"] for record in told(home, "show", RUN)]
     assert keys[0] == "windows/flowers/000001"
     assert keys[1:] == ["runs/flowers/000001/job-1", "runs/flowers/000001/decision"]
-    assert "approval-requested" in serin(home, "show", RUN)
+    told_all = serin(home, "show", RUN)
+    assert "approval-requested" in told_all
+    assert "the run so far: $" in told_all
 
 
 def test_artefacts_are_downloaded(home: Path, tmp_path: Path) -> None:

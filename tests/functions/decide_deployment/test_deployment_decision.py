@@ -127,6 +127,19 @@ def test_between_the_bounds_a_person_is_asked_until_the_settings_time_is_over(cl
     assert "end" not in records(cloud)
 
 
+def test_who_is_asked_is_told_what_a_yes_would_cost(cloud: MemoryCloud) -> None:
+    decide(cloud, middling())
+    asked, notice = published(cloud)
+    assert isinstance(asked, ApprovalRequested) and isinstance(notice, Notification)
+    assert asked.costs is not None
+    canary, month, million = asked.costs.of
+    assert [canary.what, month.what, million.what] == ["a canary of 24.25 h", "an idle month", "a million predictions"]
+    assert canary.dollars == pytest.approx(24.25 * 0.1095, rel=0.1)
+    assert month.dollars == pytest.approx(730 * 0.1095, rel=0.1)
+    assert notice.why[-1].startswith("costs, at list prices of 20")
+    assert "an idle month $" in notice.why[-1]
+
+
 def test_those_who_may_answer_are_named_in_the_question() -> None:
     cloud = MemoryCloud()
     open_run(cloud, approval={"approvers": ["ada@example.org"]})
