@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from serving_image.artefacts import Key
 from serving_image.configuration import Identity
 from serving_image.decoding import BadRow
-from serving_image.model import Answers, Floats, Model, Row
 from shared.distributions import ANOMALY_SCORE, LABEL, PROBABILITY, VALUE
 from shared.errors import BadInput
 from shared.receipts import Issuer, Receipt
+from shared.served_model import Answers, Floats, Model, Row
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from serving_image.answering import Prediction
-from serving_image.model import Row
+from shared.served_model import Row
 
 SLICE_ROWS = 256
 """Of one request in one batch: so long may the others' answers be held up by somebody's thousands of rows."""

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from serving_image.answering import Answered
-from serving_image.model import Row, Signature
 from shared.distributions import Baseline, Distributions
+from shared.served_model import Row, Signature
 
 _HELD_ROWS = 256  # counted together in well under a millisecond, so that no answer waits for it
 

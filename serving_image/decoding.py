@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from serving_image.model import Cell, Kind, Row, Signature
+from shared.served_model import Cell, Kind, Row, Signature
 
 LARGEST = 3.4028234663852886e38
 """What 32 bits hold; the models calculate in them."""

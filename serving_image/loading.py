@@ -9,9 +9,9 @@ from serving_image.artefacts import Artefacts
 from serving_image.configuration import Configuration
 from serving_image.counting import BinCounts
 from serving_image.decoding import Decoder
-from serving_image.model import Model, Signature
 from serving_image.service import Loaded
 from shared.distributions import Baseline
+from shared.served_model import Model, Signature
 
 _UNREPORTED_SECONDS = 60.0  # of the intervals that only /metrics adds up
 

@@ -12,7 +12,7 @@ from serving_image.configuration import Limits, Routes
 from serving_image.counting import BinCounts
 from serving_image.decoding import Asked, BadRequestError, Decoder
 from serving_image.metrics import exposition
-from serving_image.model import Row
+from shared.served_model import Row
 
 Reply = Callable[[int, bytes, bytes], None]
 """Takes status, content type and body; called exactly once per request, at once or later."""

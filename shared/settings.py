@@ -174,6 +174,9 @@ class ServingSettings(_Section):
     replicas_max: Positive = Field(3, description="replicas under load")
     deploy_timeout_seconds: int = Field(3600, ge=1, description="longest time an upload or a deployment may take")
     smoke_latency_seconds: float = Field(2.0, gt=0, description="slowest acceptable answer in the smoke test")
+    rows_scored_here: int = Field(
+        10_000, ge=0, le=50_000, description="a file of at most so many rows under `score/` is scored without a job"
+    )
     versions_kept: Positive = Field(5, description="newest model versions kept in the registry")
 
 

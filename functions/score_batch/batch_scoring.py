@@ -1,15 +1,18 @@
 """Scores one file by the model in production; called again and again, it goes on where the records say it stands.
 
-opened ─► instances and bad rows written ─► prepared ─► job ─► (it runs) ─► results written ─► end, with its notice
+opened ─► instances and bad rows written ─► prepared ─┬─► job ─► (it runs) ─┬─► results written ─► end, with its notice
+   │                                                  └─ few rows: here ────┘
    └──────────────── anything that will never become right ──────────────────────────────────► end
 
 Everything that is written follows from the file's generation and `opened`, so a delivery that comes twice, at once or
 after a crash writes the same.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from score_here import answers_of, fits
 from score_instances import Splitting, features_of
 from score_job import job_of
 from score_parts import Parts, lines_below
@@ -28,7 +31,7 @@ from shared.tables.cells import Unreadable
 from shared.tables.forms import Dialect
 from shared.tables.source import UploadSource
 from shared.tables.streamed import streamed
-from shared.vertex import BatchOrder, Job
+from shared.vertex import BatchOrder
 
 _ANSWERED = ("SUCCEEDED", "PARTIALLY_SUCCEEDED")
 _SKIPPED_SUFFIXES = (".tmp", "/")
@@ -81,10 +84,10 @@ def _go_on(file: _File, step: Step) -> Record | None:
     try:
         opened = step.ledger.find(file.key("opened")) or _open(file, step)
         prepared = step.ledger.find(file.key("prepared")) or _prepare(file, opened, step)
-        job = job_of(file.model, file.id, _order(file, opened, prepared, step), step)
-        if not job.ended:
+        answers, job = _answers(file, opened, prepared, step)
+        if answers is None:
             return None
-        outcome = _scored(file, opened, prepared, job, step)
+        outcome = _scored(file, opened, prepared, answers, job, step)
     except BadInput as bad:
         outcome = _not_scored(file, opened, bad.reasons)
     except Unreadable as unreadable:
@@ -112,6 +115,7 @@ def _open(file: _File, step: Step) -> Record:
         "optional": [name for name, rule in settings.data.columns.items() if rule.optional],
         "shown": not any(rule.sensitive for rule in settings.data.columns.values()),
         "machine_type": settings.serving.machine_type,
+        "rows_scored_here": settings.serving.rows_scored_here,
     }
     return step.ledger.once(file.key("opened"), lambda: Outcome(data))
 
@@ -166,14 +170,31 @@ def _order(file: _File, opened: Record, prepared: Record, step: Step) -> BatchOr
     )
 
 
-def _scored(file: _File, opened: Record, prepared: Record, job: Job, step: Step) -> Outcome:
-    """Writes the results by row, and aside the rows that have none; BadInput if the job has failed."""
+def _answers(file: _File, opened: Record, prepared: Record, step: Step) -> tuple[Iterable[Any] | None, str | None]:
+    """The answers to the instances, and the job that gave them if one did; no answers while it runs.
+
+    Raises BadInput if the job has failed.
+    """
+    asked, store = opened.data, step.cloud.artefacts
+    rows = prepared.data["rows"] - prepared.data["bad"]
+    if rows <= asked.get("rows_scored_here", 0) and fits(store, asked["artefacts"]):
+        instances = lines_below(store, f"{file.place}instances-")
+        return answers_of(instances, prepared.data["key"], store, asked["artefacts"]), None
+    job = job_of(file.model, file.id, _order(file, opened, prepared, step), step)
+    if not job.ended:
+        return None, job.name
     if job.state not in _ANSWERED or not job.output:
         raise BadInput("job", [f"the job ended {job.state}{': ' + job.error if job.error else ''}"[:500]])
+    return lines_below(store, f"{key_of(store, job.output)}prediction.results-"), job.name
+
+
+def _scored(
+    file: _File, opened: Record, prepared: Record, answers: Iterable[Any], job: str | None, step: Step
+) -> Outcome:
+    """Writes the results by row, and aside the rows that have none."""
     store, rows = step.cloud.artefacts, prepared.data["rows"]
     matching = Matching(rows, (line["row"] for line in lines_below(store, f"{file.place}bad_rows-")))
     results, unanswered = Parts(store, f"{file.place}results"), Parts(store, f"{file.place}unanswered_rows")
-    answers = lines_below(store, f"{key_of(store, job.output)}prediction.results-")
     for number, told, reasons in matching.taken(answers):
         if reasons:
             unanswered.add({"row": number, "reasons": reasons})
@@ -187,7 +208,7 @@ def _scored(file: _File, opened: Record, prepared: Record, job: Job, step: Step)
     return _end(file, opened, step, job, counts)
 
 
-def _end(file: _File, opened: Record, step: Step, job: Job, counts: dict[str, int]) -> Outcome:
+def _end(file: _File, opened: Record, step: Step, job: str | None, counts: dict[str, int]) -> Outcome:
     run, place = RunId(opened.data["run"]), _where(file, step)
     why = [f"by {run}, version {opened.data['version'].rsplit('@', 1)[-1]}", f"results: {place}results-*.jsonl"]
     if counts["bad"]:
@@ -200,7 +221,7 @@ def _end(file: _File, opened: Record, step: Step, job: Job, counts: dict[str, in
         why=tuple(why),
     )
     kept = {name: opened.data[name] for name in ("name", "version", "run")}
-    data = {"outcome": "scored", **kept, **counts, "job": job.name, "results": place, "reasons": []}
+    data = {"outcome": "scored", **kept, **counts, "job": job, "results": place, "reasons": []}
     return Outcome(data, (notice,))
 
 

@@ -1,4 +1,4 @@
-"""A file of rows to be scored in: a batch prediction job by the model in production, then its results and a notice."""
+"""A file of rows to be scored in: by the model in production, here or in a job; then its results and a notice."""
 
 import functions_framework
 from batch_scoring import score

@@ -1,4 +1,4 @@
-"""What a batch prediction job has answered, told by the number of its row: every row is scored or bad, and once.
+"""What the model has answered, told by the number of its row: every row is scored or bad, and once.
 
 Vertex AI promises neither the order of the answers nor that there is one for every row.
 """
@@ -10,7 +10,7 @@ from score_instances import Row
 
 _TOLD = ("label", "probability", "value", "anomaly_score", "anomalous")
 _OPEN, _SETTLED = 0, 1
-_UNANSWERED = "unanswered: the job gave no answer; its errors are beside its results"
+_UNANSWERED = "unanswered: there was no answer; a job's errors are beside its results"
 
 
 class Matching:

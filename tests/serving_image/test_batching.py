@@ -8,7 +8,7 @@ import pytest
 
 from serving_image.answering import Prediction
 from serving_image.batching import BATCH_ROWS, SLICE_ROWS, Batcher, Job
-from serving_image.model import Row
+from shared.served_model import Row
 
 
 class Loop:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from serving_image.answering import Answered, Answering
-from serving_image.model import Answers, Model, Signature
 from serving_image.service import Loaded
 from shared.errors import BadInput
 from shared.receipts import read
+from shared.served_model import Answers, Model, Signature
 from tests.serving_image.toys import KEY, Container, artefacts, instances, regression, trained
 from tests.world.replica import Asked
 

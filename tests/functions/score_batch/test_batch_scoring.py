@@ -26,11 +26,14 @@ CSV = b"id,size,kind\n1,2.5,red\n2,big,red\n3,,\n4,7\n5,1e39,blue\n6,8,green\n"
 OUTPUT = "scored/digits/job-output/"
 
 
+BY_A_JOB = b'[serving]\nrows_scored_here = 0\n[data]\ntarget = "digit"\n'
+
+
 @pytest.fixture
 def cloud() -> MemoryCloud:
-    """A model whose candidate answers everything."""
+    """A model whose candidate answers everything, and whose files are scored by jobs."""
     made = under_way(percent=100)
-    made.data.put("settings/digits.toml", b'[data]\ntarget = "digit"\n')
+    made.data.put("settings/digits.toml", BY_A_JOB)
     for arm in (BASE, CANDIDATE):
         made.artefacts.put(
             f"{arm.artefacts.removeprefix('gs://artefacts/')}signature.json", json.dumps(SIGNATURE).encode()
@@ -257,7 +260,7 @@ def test_the_model_that_was_in_production_at_the_beginning_scores_the_whole_file
 
 
 def test_what_nobody_may_see_is_not_written_aside(cloud: MemoryCloud) -> None:
-    cloud.data.put("settings/digits.toml", b'[data]\ntarget = "digit"\n[data.columns.id]\nsensitive = true\n')
+    cloud.data.put("settings/digits.toml", BY_A_JOB + b"[data.columns.id]\nsensitive = true\n")
     drop(cloud, "score/digits/march.csv", CSV)
     only_scoring(cloud)
     assert {line["cells"] for line in lines(cloud, "bad_rows")} == {None}
