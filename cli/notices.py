@@ -7,7 +7,7 @@ from typing import Any
 from cli.connection import ledger_of, say
 from shared.environment import Cloud
 from shared.events import Notification
-from shared.ledger import Ledger, notice_key
+from shared.ledger import POSTED, Ledger, notice_key
 
 _LOOK_SECONDS = 0.2
 
@@ -43,7 +43,7 @@ def tried(cloud: Cloud, notice: Notification, seconds: float) -> Delivery | None
     ledger, event = ledger_of(cloud), say(cloud, notice).id
     end = time.monotonic() + seconds
     while True:
-        key = notice_key(event, "posted")
+        key = notice_key(event, POSTED)
         keys = {entry.key for entry in ledger.entries(notice_key(event, ""))}
         found = _delivery(ledger, key, keys) if key in keys else None
         if (found and "waiting" not in found.channels.values()) or time.monotonic() > end:

@@ -19,6 +19,8 @@ from shared.ids import ModelName, RunId, run_parts
 from shared.store import Entry, Store
 
 Json = Mapping[str, Any]
+POSTED = "posted"
+"""The name of a notice's record once `notify` has taken it in."""
 
 
 @dataclass(frozen=True)

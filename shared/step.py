@@ -24,7 +24,7 @@ from shared.errors import BadInput, NotYet, Transient, Untrusted
 from shared.events import Event, Notification
 from shared.foreign import ClockTicked, DeadLetter, ObjectFinalized, generation_of
 from shared.ids import ModelName
-from shared.ledger import Author, Ledger, Origin, Outcome, bugs_prefix
+from shared.ledger import POSTED, Author, Ledger, Origin, Outcome, Record, bugs_prefix, notice_key
 from shared.logs import Log
 from shared.push_token import check, keys_at
 from shared.spans import Span
@@ -43,6 +43,17 @@ class Step:
     ledger: Ledger
     log: Log
     cause: str | None = None
+
+    def unheard(self, record: Record) -> "Events":
+        """A record's events without the notices that `notify` has taken in.
+
+        For what is looked at again and again: whoever crashed between a record and its notice is made good by the
+        next look, and nobody hears the same with every report.
+        """
+        return tuple(event for event in record.events if not self._heard(event))
+
+    def _heard(self, event: Envelope) -> bool:
+        return isinstance(event.payload, Notification) and self.ledger.find(notice_key(event.id, POSTED)) is not None
 
 
 Events = Iterable[Envelope]

@@ -29,12 +29,15 @@ def watch(event: TrafficShifted, step: Step) -> Events:
         return _returned(rollout, rollout.returns, step)
     live = step.ledger.once(run_key(event.run, "end"), lambda: _live(rollout, step))
     if rollout.base is None:
-        return [*live.events, *promote(step.ledger, rollout, "monitor_canary", "the first model has no base").events]
+        return [
+            *step.unheard(live),
+            *promote(step.ledger, rollout, "monitor_canary", "the first model has no base").events,
+        ]
     rules = rules_of(rollout.opened, step)
     judged = close_due(rollout, rules, step)
     if _harmful(judged) or not _baked(rollout, live, step) or not caught_up(rollout, rules, step):
-        return [*live.events, *judged]
-    return [*live.events, *promote(step.ledger, rollout, "monitor_canary", "its bake is over").events]
+        return [*step.unheard(live), *judged]
+    return [*step.unheard(live), *promote(step.ledger, rollout, "monitor_canary", "its bake is over").events]
 
 
 def _harmful(judged: list[Envelope]) -> bool:
@@ -70,7 +73,7 @@ def _returned(rollout: Rollout, left: int, step: Step) -> list[Envelope]:
     key = rollout_key(rollout.model, rollout.number, "returned")
     told = step.ledger.once(key, lambda: _left(rollout, left))
     by, because = rollout.opened.data["by"], f"a return from rollout {left}"
-    return [*told.events, *promote(step.ledger, rollout, by, because).events]
+    return [*step.unheard(told), *promote(step.ledger, rollout, by, because).events]
 
 
 def _left(rollout: Rollout, left: int) -> Outcome:

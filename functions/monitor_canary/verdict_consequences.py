@@ -42,12 +42,12 @@ def said_at_once(verdict: Verdict, rollout: Rollout, labels: Mapping[str, int]) 
 
 
 def follow(last: Record, rollout: Rollout, rules: EvidenceRules, step: Step) -> list[Envelope]:
-    """What the last verdict leads to, said as often as it is asked for."""
+    """What the last verdict leads to, said as often as it is asked for; a pause, until people have been told."""
     kind = last.data["verdict"]["kind"]
     if kind == "go_on":
         return _next_step(last, rollout, step)
     if kind in _PAUSES:
-        return list(step.ledger.once(_paused(rollout, last), lambda: _notice(last, rollout, rules)).events)
+        return list(step.unheard(step.ledger.once(_paused(rollout, last), lambda: _notice(last, rollout, rules))))
     return list(last.events)
 
 

@@ -14,7 +14,7 @@ from notice_text import SEVERITIES, fields
 from shared.channels import Channel
 from shared.errors import Transient
 from shared.events import Notification
-from shared.ledger import Outcome, notice_key
+from shared.ledger import POSTED, Outcome, notice_key
 from shared.step import Events, Step, publish
 
 
@@ -23,7 +23,7 @@ def deliver(notice: Notification, step: Step, way: Send = send) -> Events:
     event = step.cause or ""
     step.log.say(SEVERITIES[notice.severity], notice.title, notice=fields(notice))
     channels = [channel for channel in step.cloud.environment.channels if channel.hears(notice)]
-    step.ledger.once(notice_key(event, "posted"), lambda: _posted(notice, event, channels))
+    step.ledger.once(notice_key(event, POSTED), lambda: _posted(notice, event, channels))
     untold = [channel for channel in channels if not _told(channel, notice, step, way)]
     for channel in untold:
         _report(channel, notice, step)

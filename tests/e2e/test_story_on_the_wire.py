@@ -1,6 +1,8 @@
 """The demo itself, on the wire: every service and function a process of its own, spoken to by Google's clients."""
 
 import io
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,9 +10,12 @@ from rich.console import Console
 
 from cli.demo.cloud import LocalCloud
 from cli.demo.play import played, staged
+from shared.store import Store
 from tests.e2e.killing import EVERYBODY, kind_of, rounds
 from tests.e2e.kills import PATIENCE, one_play
 
+# So often its rows make a file too large to be scored in the function: a batch prediction job starts a container.
+COPIES = 150 if os.environ.get("SERIN_SCORED_BY") == "job" else 1
 SLICE = ("training job", "launch_training", "storage", "serving container", "local cloud")
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]  # the clients' own threads warn
 
@@ -24,6 +29,12 @@ def test_acts_1_to_4_end_as_told(tmp_path: Path) -> None:
     with staged(LocalCloud(tmp_path / "home"), 1, console) as stage:
         stage.patience = PATIENCE
         assert played(stage, 4) == [True] * 4, told(console)
+        header, *rows = stage.story.acts[1].files[0].content.splitlines(keepends=True)
+        rows *= COPIES
+        mark = stage.timeline.mark()
+        stage.put("score/digits/march.csv", b"".join([header, *rows]))
+        notice = stage.notice(mark, f"{len(rows)} of {len(rows)} rows of 'march.csv' are scored", 60)
+        assert (notice.run, scored(stage.cloud.artefacts)) == ("digits-000001", len(rows))
     assert told(console).count("ended as told") == 4
 
 
@@ -32,6 +43,13 @@ def test_act_2_ends_as_told_although_processes_are_ended_without_warning(tmp_pat
     harms = one_play(tmp_path / "home", 1, {2: SLICE}, console, acts=2)
     assert [(harm.as_told, harm.trouble) for harm in harms] == [(True, "")] * 2, told(console)
     assert {kill.who for kill in harms[1].kills} >= {"training job", "launch_training", "storage"}
+
+
+def scored(store: Store) -> int:
+    """How many rows have results, each with a label, its probability and an anomaly score."""
+    places = [entry.key for entry in store.entries("scored/") if "/results-" in entry.key]
+    lines = [json.loads(line) for place in places for line in (store.read(place) or b"").splitlines()]
+    return sum({"row", "label", "probability", "anomaly_score"} <= set(line) for line in lines)
 
 
 def told(console: Console) -> str:

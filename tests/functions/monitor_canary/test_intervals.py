@@ -23,7 +23,7 @@ from shared.step import Step
 from tests.functions.monitor_canary.evidence_world import FIRST, MODEL, ROLLOUT, RUN, SETTINGS, Canary, push, report
 from tests.functions.standing_run import keys, ledger, record
 from tests.world.cloud import START
-from tests.world.running import data_of
+from tests.world.running import data_of, settle
 
 RULES = parse(SETTINGS).evidence
 
@@ -58,6 +58,7 @@ def test_a_report_and_a_closed_interval_cost_the_same_after_two_minutes_as_after
         first = operations(warm, report(second, "1", requests=38))
         second_one = operations(warm, report(second, "2", requests=2))
         costs[second] = (stored(first), stored(second_one))
+        settle(warm.cloud, lambda function: function == "notify")  # that labels are missing is told once
         warm.cloud.pass_time(1)
     assert costs[20] == costs[70] == costs[120]
     closing, keeping = costs[120]
@@ -234,6 +235,26 @@ def test_a_split_that_is_not_the_ordered_one_is_a_pause_with_a_notice() -> None:
     assert "its share of the requests is not the one that was ordered" in notice.title
     assert "24.0 % of this step's requests" in notice.why[0]
     assert said(canary, TrafficRequested) == []
+
+
+def published(canary: Canary) -> int:
+    """How often a notice was said, every repetition counted."""
+    return sum(topic == Notification.topic for topic, _ in canary.cloud.bus.history)
+
+
+def test_a_pause_is_said_until_people_have_been_told_and_then_no_more() -> None:
+    canary = Canary()
+    canary.cloud.door.before["pubsub.publish"] = Transient("pubsub.publish", "a test")
+    for second in range(12):
+        canary.second(second, requests=12, labelled=240, wrong=12)
+    shifted(canary, 1, 5)
+    until_told = published(canary)
+    assert len(said(canary, Notification)) == 1 < until_told
+    settle(canary.cloud, lambda function: function == "notify")
+    for second in range(12, 15):
+        canary.second(second, requests=12, labelled=240, wrong=12)
+    shifted(canary, 1, 5)
+    assert published(canary) == until_told
 
 
 def test_a_silent_canary_loses_its_traffic_as_inconclusive() -> None:
