@@ -1,7 +1,7 @@
 """The waterfall of a run: what each function waited for and worked on, what the cloud did, how long it was watched.
 
 said ░░░ began ███ recorded        a function: the event under way (░), then its work (█)
-submitted ▒▒▒▒▒▒▒▒▒ answered       the cloud: a training job, an upload to the registry, a deployment
+ordered ░░░ began ▒▒▒▒▒▒▒ ended    the cloud: a training job, an upload to the registry, a deployment
 shifted ·········· decided         a canary at its share of the traffic
 """
 
@@ -85,7 +85,7 @@ def drawn(found: Sequence[Bar], width: int) -> Iterator[tuple[str, str, str, str
         since, began, ended = place(bar.since), place(bar.began), place(bar.ended)
         work = _FILL[bar.kind] * (ended - began + 1)
         picture = f"{' ' * since}{'░' * (began - since)}{work}"
-        waited = f"{bar.waiting_seconds:.2f} + " if bar.kind == "function" else ""
+        waited = f"{bar.waiting_seconds:.2f} + " if bar.kind == "function" or bar.waiting_seconds else ""
         yield bar.name, bar.by, picture.ljust(width), f"{waited}{bar.working_seconds:.2f} s"
 
 
@@ -97,6 +97,7 @@ def summary(found: Sequence[Bar]) -> str:
         "functions at work": sum(bar.working_seconds for bar in functions),
         "events under way": sum(bar.waiting_seconds for bar in functions),
         "the cloud": _working(found, "cloud"),
+        "waiting for its machines": sum(bar.waiting_seconds for bar in found if bar.kind == "cloud"),
         "watched": _working(found, "watch"),
     }
     return f"{whole:.1f} s in all; " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in sums.items())
@@ -123,15 +124,24 @@ def _awaited(records: Sequence[tuple[str, Record]]) -> Iterator[tuple[str, Bar]]
                 wanted = ended_by.format(started[1].lstrip("0"))
                 end = next((end for other, end in later if re.fullmatch(wanted, other)), None)
                 if end is not None:
-                    yield end.key, Bar(_told(told, record), "", kind, record.at, record.at, _answered(record, end))
+                    began, ended = _began(record, end), _answered(record, end)
+                    yield end.key, Bar(_told(told, record), "", kind, record.at, min(began, ended), ended)
 
 
 def _told(told: str, record: Record) -> str:
     return f"{told} at {record.data['percent']} %" if "percent" in record.data else told
 
 
+def _began(start: Record, end: Record) -> datetime:
+    """When what was awaited had its machine, where that is known; clocks of two machines may differ a little."""
+    began = end.data.get("began")
+    return max(start.at, datetime.fromisoformat(began)) if began else start.at
+
+
 def _answered(start: Record, end: Record) -> datetime:
-    """When what was awaited had ended: when that was said, or else when it was seen."""
+    """When what was awaited had ended: what the cloud said of it, when that was said, or else when it was seen."""
+    if ended := end.data.get("ended"):
+        return max(start.at, datetime.fromisoformat(ended))
     if end.origin is None:
         return end.at
     return end.origin.said if end.origin.said and end.origin.said > start.at else end.origin.began

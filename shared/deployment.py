@@ -4,8 +4,9 @@ deployment/claims/… ─► deploy ─► deployment {operation, refused} ─�
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from shared.awaited import tell
 from shared.errors import Conflict, NotYet, Refused
 from shared.ledger import Outcome, Record, rollout_key
 from shared.rollouts import Rollout, production_endpoint
@@ -15,24 +16,44 @@ from shared.step import Step
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a deployment has come; neither standing nor in trouble means that it may still come about."""
+    """How far a deployment has come; neither standing nor in trouble means that it may still come about.
+
+    `ended` is when it had come about, where the cloud says so.
+    """
 
     stands: bool
     trouble: str = ""
+    ended: datetime | None = None
 
 
 def brought_up(rollout: Rollout, serving: ServingSettings, step: Step) -> Progress:
     """Has the candidate deployed dark, once, and answers how far that is; NotYet when another is just ordering it."""
     endpoint = step.cloud.vertex.endpoint(production_endpoint(rollout.model))
     if endpoint is not None and rollout.candidate.id in endpoint.deployed:
-        return Progress(stands=True)
-    key = rollout_key(rollout.model, rollout.number, "deployment")
+        return Progress(stands=True, ended=_ended(rollout, step))
+    key = _key(rollout)
     started = step.ledger.find(key)
     if started is None:
         step.ledger.claim(key, step.cloud.environment.lease_seconds)
         started = step.ledger.once(key, lambda: _ordered(rollout, serving, step))
         return Progress(stands=False, trouble=str(started.data["refused"]))
     return Progress(stands=False, trouble=_trouble(started, serving, step))
+
+
+def _key(rollout: Rollout) -> str:
+    return rollout_key(rollout.model, rollout.number, "deployment")
+
+
+def _ended(rollout: Rollout, step: Step) -> datetime | None:
+    started = step.ledger.find(_key(rollout))
+    if started is None or started.data["operation"] is None:
+        return None
+    try:
+        ended = step.cloud.vertex.operation(started.data["operation"]).ended
+    except Refused:
+        return None  # an old operation is forgotten
+    tell("deployment of the canary", started, None, ended, step)
+    return ended
 
 
 def _ordered(rollout: Rollout, serving: ServingSettings, step: Step) -> Outcome:

@@ -61,6 +61,7 @@ class EvaluationCompleted(RunEvent):
     artefacts: str
     digest: str
     evaluation: Evaluation
+    began: datetime | None = None
 
 
 class TrainingFailed(RunEvent):
@@ -73,6 +74,7 @@ class TrainingFailed(RunEvent):
     log: Annotated[tuple[str, ...], Field(max_length=MAX_LOG_LINES)] = ()
     permanent: bool = False
     set_aside: bool = False
+    began: datetime | None = None
 
 
 class DeploymentApproved(RunEvent):

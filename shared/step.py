@@ -44,6 +44,12 @@ class Step:
     log: Log
     cause: str | None = None
 
+    @property
+    def said(self) -> datetime | None:
+        """When what is handled was said; None where it does not say."""
+        origin = self.ledger.author.origin
+        return origin.said if origin else None
+
     def unheard(self, record: Record) -> "Events":
         """A record's events without the notices that `notify` has taken in.
 

@@ -28,6 +28,8 @@ class Job:
     error: str = ""
     output: str = ""
     """Where a batch prediction job has put its results, `gs://<bucket>/<prefix>`; empty before, and of other jobs."""
+    began: datetime | None = None
+    """When it got its machine and was started; None before."""
 
     @property
     def ended(self) -> bool:
@@ -104,11 +106,12 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Operation:
-    """A long-running operation as it is now."""
+    """A long-running operation as it is now; `ended` is the server's time, None where it does not say."""
 
     name: str
     done: bool
     error: str = ""
+    ended: datetime | None = None
 
 
 class Vertex(Protocol):
@@ -405,6 +408,7 @@ def _job(job: Any) -> Job:
         created=job.create_time,
         labels=dict(job.labels),
         error=job.error.message,
+        began=job.start_time,
     )
 
 
@@ -426,6 +430,14 @@ def _endpoint(endpoint: Any) -> Endpoint:
 
 
 def _operation(operation: Any) -> Operation:
-    return Operation(
-        operation.name, bool(operation.done), operation.error.message if operation.HasField("error") else ""
-    )
+    error = operation.error.message if operation.HasField("error") else ""
+    return Operation(operation.name, bool(operation.done), error, _ended(operation) if operation.done else None)
+
+
+def _ended(operation: Any) -> datetime | None:
+    from google.cloud import aiplatform_v1
+
+    # Every operation's metadata begins with the generic part, of whatever kind it is.
+    told = aiplatform_v1.UploadModelOperationMetadata.deserialize(operation.metadata.value)
+    ended: datetime | None = told.generic_metadata.update_time
+    return ended

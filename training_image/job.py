@@ -83,7 +83,7 @@ def read_order(variables: Mapping[str, str], artefacts_bucket: str) -> Order:
 
 def run_job(order: Order, cloud: Cloud) -> int:
     """Carries the order out and says how it ended; the exit status: 0 with an evaluation, 1 without."""
-    tell = Teller(order)
+    tell, began = Teller(order), cloud.now()
     try:
         event: EvaluationCompleted | TrainingFailed = _attempt(order, cloud, tell)
     except (TrainingError, SerinError) as error:
@@ -97,7 +97,7 @@ def run_job(order: Order, cloud: Cloud) -> int:
         event = _failed(
             order, f"{type(bug).__name__} at {_place(bug)}; the job's log has the traceback", tell.last_lines
         )
-    publish(cloud, _envelope(order, cloud, event))
+    publish(cloud, _envelope(order, cloud, event.model_copy(update={"began": began})))
     if isinstance(event, TrainingFailed):
         tell(f"failed: {event.reason}")
         return 1

@@ -9,6 +9,7 @@ from typing import assert_never
 from cost_forecast import forecast, told_costs
 
 from shared.artefacts import REPORT
+from shared.awaited import iso, tell
 from shared.errors import BadInput
 from shared.events import (
     ApprovalRequested,
@@ -40,7 +41,8 @@ def decide(event: EvaluationCompleted, step: Step) -> Events:
         if job is None:
             return ()
         settings = _settings(event.run, step)
-        decision = step.ledger.once(key, lambda: judged(event, job, settings, step.cloud.now()))
+        decision = step.ledger.once(key, lambda: judged(event, job.data["job"], settings, step.cloud.now()))
+        tell("training job", job, event.began, step.said, step)
     if not _is_about(decision, event):
         return ()
     if decision.data["verdict"] != Verdict.REJECT:
@@ -60,6 +62,7 @@ def judged(event: EvaluationCompleted, job: str, settings: Settings, now: dateti
         "digest": event.digest,
         "attempt": event.attempt,
         "job": job,
+        "began": iso(event.began),
     }
     return Outcome(data, _events(event, card, settings, now))
 
@@ -118,13 +121,12 @@ def _question(
     )  # fmt: skip
 
 
-def _accepted_job(event: EvaluationCompleted, step: Step) -> str | None:
-    """The full name of the recorded job whose evaluation this is; None if it is another's or was given up."""
-    job = step.ledger.require(run_key(event.run, f"job-{event.attempt}"))
-    recorded = str(job.data["job"])
-    if _number(recorded) != _number(event.job):
+def _accepted_job(event: EvaluationCompleted, step: Step) -> Record | None:
+    """The record of the job whose evaluation this is; None if it is another's or was given up."""
+    recorded = step.ledger.require(run_key(event.run, f"job-{event.attempt}"))
+    if _number(recorded.data["job"]) != _number(event.job):
         return None
-    place = f"{str(job.data.get('output') or f'gs://{step.cloud.artefacts.bucket}').rstrip('/')}/"
+    place = f"{str(recorded.data.get('output') or f'gs://{step.cloud.artefacts.bucket}').rstrip('/')}/"
     if not event.artefacts.startswith(place):
         raise BadInput("evaluation", ["the artefacts are not where the recorded job puts them"])
     failed = step.ledger.find(run_key(event.run, f"failed-{event.attempt}"))

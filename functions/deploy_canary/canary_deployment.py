@@ -3,6 +3,9 @@
 opened ─► [verdict, end?] ─► endpoint ─► deployment ~ ─► [verdict, end?] ─► steps/1
 """
 
+from datetime import datetime
+
+from shared.awaited import iso
 from shared.deployment import brought_up
 from shared.errors import BadInput, Conflict, NotYet, Refused
 from shared.events import SmokePassed, TrafficRequested
@@ -43,7 +46,7 @@ def deploy(event: SmokePassed, step: Step) -> Events:
     now = load(step.ledger, event.model, rollout.number)
     if now.verdict is not None or now.end is not None:
         return _withdrawn(now, step)
-    return _order_first_step(event.run, rollout, step)
+    return _order_first_step(event.run, rollout, progress.ended, step)
 
 
 def _number(event: SmokePassed, step: Step) -> int:
@@ -126,11 +129,11 @@ def _withdrawn(rollout: Rollout, step: Step) -> Events:
     return ()
 
 
-def _order_first_step(run: RunId, rollout: Rollout, step: Step) -> Events:
+def _order_first_step(run: RunId, rollout: Rollout, ended: datetime | None, step: Step) -> Events:
     percent = rollout.steps[0]
     asked = TrafficRequested(model=rollout.model, run=run, rollout=rollout.number, step=_FIRST_STEP, percent=percent)
     key = rollout_key(rollout.model, rollout.number, f"steps/{_FIRST_STEP:06d}")
-    return step.ledger.once(key, lambda: Outcome({"percent": percent}, (asked,))).events
+    return step.ledger.once(key, lambda: Outcome({"percent": percent, "ended": iso(ended)}, (asked,))).events
 
 
 def _settings(run: RunId, step: Step) -> Settings:

@@ -5,6 +5,7 @@ claim ─► list by label ─► adopt the oldest or create ─► job-<attempt
 
 from window_closing import bind, close
 
+from shared.awaited import iso, tell
 from shared.envelope import Envelope
 from shared.errors import Refused
 from shared.events import TrainingFailed, TrainingRequested
@@ -45,8 +46,12 @@ def try_again(event: TrainingFailed, step: Step) -> Events:
     opened = step.ledger.require(window_key(model, window))
     attempts = Settings.model_validate(opened.data["settings"]).training.attempts
     last = event.permanent or event.attempt >= attempts
-    told = {"reason": event.reason, "log": list(event.log), "last": last}
-    failed = step.ledger.once(run_key(event.run, f"failed-{event.attempt}"), lambda: Outcome(told))
+    told = {"reason": event.reason, "log": list(event.log), "last": last, "began": iso(event.began)}
+    key = run_key(event.run, f"failed-{event.attempt}")
+    failed = step.ledger.find(key)
+    if failed is None:
+        failed = step.ledger.once(key, lambda: Outcome(told))
+        tell("training job", job, event.began, step.said, step, "failed")
     if not failed.data["last"]:
         return _start(opened, event.attempt + 1, step)
     return step.ledger.once(run_key(event.run, "end"), lambda: _given_up(event)).events

@@ -66,10 +66,12 @@ def _of_training(model: ModelName, run: RunId, window: int, step: Step) -> Itera
     reason = failed.data["reason"] if failed else _failure(job)
     if reason:
         log = () if failed else _last_lines(job, step)
-        event = TrainingFailed(model=model, run=run, attempt=attempt, job=job.name, reason=reason, log=log)
+        event = TrainingFailed(
+            model=model, run=run, attempt=attempt, job=job.name, reason=reason, log=log, began=job.began
+        )
         yield step.ledger.envelope(event, run_key(run, f"job-{attempt}/failed"))
     elif job.ended:
-        yield from _evaluated(model, run, record, step)
+        yield from _evaluated(model, run, record, job, step)
 
 
 def _failure(job: Job) -> str:
@@ -86,7 +88,7 @@ def _last_lines(job: Job, step: Step) -> tuple[str, ...]:
         return (f"the log could not be read: {unread}",)
 
 
-def _evaluated(model: ModelName, run: RunId, record: Record, step: Step) -> Iterator[Envelope]:
+def _evaluated(model: ModelName, run: RunId, record: Record, job: Job, step: Step) -> Iterator[Envelope]:
     """The evaluation of a job that succeeded, read back from its artefacts, in case its event was lost."""
     store = step.cloud.artefacts
     try:
@@ -94,12 +96,13 @@ def _evaluated(model: ModelName, run: RunId, record: Record, step: Step) -> Iter
         evaluation = parse(read_artefact(store, place, EVALUATION))
     except BadInput as missing:
         event: Event = TrainingFailed(
-            model=model, run=run, attempt=record.data["attempt"], job=record.data["job"], reason=str(missing)
-        )
+            model=model, run=run, attempt=record.data["attempt"], job=record.data["job"], reason=str(missing),
+            began=job.began,
+        )  # fmt: skip
     else:
         event = EvaluationCompleted(
             model=model, run=run, attempt=record.data["attempt"], job=record.data["job"], artefacts=place,
-            digest=stored_digest(store, place), evaluation=evaluation,
+            digest=stored_digest(store, place), evaluation=evaluation, began=job.began,
         )  # fmt: skip
     yield step.ledger.envelope(event, f"{record.key}/ended")
 

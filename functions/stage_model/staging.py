@@ -6,6 +6,7 @@
 Every call looks at what is there and does the next piece; while an operation runs there is nothing to say.
 """
 
+from datetime import datetime
 from typing import assert_never
 
 from staging_deployment import deployed
@@ -13,6 +14,7 @@ from staging_order import Order, read_order
 from staging_progress import Failed, Pending, Ready
 from version_upload import uploaded
 
+from shared.awaited import iso, tell
 from shared.events import DeploymentApproved, ModelStaged, RetirementDue
 from shared.ledger import Outcome, run_key
 from shared.rollouts import staging_endpoint
@@ -37,12 +39,15 @@ def _advance(order: Order, step: Step) -> Events:
             return ()
         case Failed(reasons):
             return step.ledger.once(run_key(order.run, "end"), lambda: _failed(order, reasons)).events
-        case Ready(at):
-            return step.ledger.once(run_key(order.run, "staged"), lambda: _staged(order, at)).events
+        case Ready(at, ended):
+            staged = step.ledger.once(run_key(order.run, "staged"), lambda: _staged(order, at, ended))
+            if started := step.ledger.find(run_key(order.run, "staging")):
+                tell("deployment for staging", started, None, ended, step)
+            return staged.events
     assert_never(progress)
 
 
-def _staged(order: Order, version: str) -> Outcome:
+def _staged(order: Order, version: str, ended: datetime | None) -> Outcome:
     staged = ModelStaged(
         model=order.model,
         run=order.run,
@@ -51,7 +56,8 @@ def _staged(order: Order, version: str) -> Outcome:
         endpoint=staging_endpoint(order.model),
         deployed_model=order.deployed_model,
     )
-    return Outcome(staged.model_dump(mode="json", exclude={"model", "run"}), (staged,))
+    told = staged.model_dump(mode="json", exclude={"model", "run"})
+    return Outcome({**told, "ended": iso(ended)}, (staged,))
 
 
 def _failed(order: Order, reasons: tuple[str, ...]) -> Outcome:

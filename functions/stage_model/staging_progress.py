@@ -1,7 +1,7 @@
 """How far a piece of work outside has come: an operation that was started, or an order that was refused for now."""
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from staging_order import Order
 
@@ -13,9 +13,10 @@ from shared.vertex import Operation
 
 @dataclass(frozen=True)
 class Ready:
-    """Done, and this is its name."""
+    """Done, and this is its name; `ended` where the operation tells when."""
 
     value: str
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def followed(started: Record, what: str, arrived: Ready | None, order: Order, st
     """How far a recorded operation is; `arrived` is what it was to bring about, if that can be seen already."""
     operation = _operation(started.data["operation"], step)
     if operation.done and arrived is not None:
-        return arrived
+        return replace(arrived, ended=operation.ended)
     if operation.done and operation.error:
         return Failed((f"{what} failed: {operation.error}",))
     return _overdue(started.key, what, order, step) or Pending()

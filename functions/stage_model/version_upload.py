@@ -8,6 +8,7 @@ from staging_order import Order
 from staging_progress import Failed, Pending, Progress, Ready, first_claim, followed, refused
 
 from shared.artefacts import stored_digest
+from shared.awaited import iso, tell
 from shared.errors import BadInput, Conflict, Refused, Transient
 from shared.ledger import Outcome, run_key
 from shared.receipt_keys import current
@@ -23,7 +24,7 @@ def uploaded(order: Order, step: Step) -> Progress:
     if recorded is not None:
         return Ready(recorded.data["version"])
     progress = _looked_for(order, step)
-    return _recorded(order, progress.value, step) if isinstance(progress, Ready) else progress
+    return _recorded(order, progress, step) if isinstance(progress, Ready) else progress
 
 
 def _looked_for(order: Order, step: Step) -> Progress:
@@ -66,8 +67,11 @@ def _visible(order: Order, step: Step) -> Ready | None:
     return Ready(found[0].name) if found else None
 
 
-def _recorded(order: Order, version: str, step: Step) -> Ready:
-    recorded = step.ledger.once(run_key(order.run, "version"), lambda: Outcome({"version": version}))
+def _recorded(order: Order, version: Ready, step: Step) -> Ready:
+    data = {"version": version.value, "ended": iso(version.ended)}
+    recorded = step.ledger.once(run_key(order.run, "version"), lambda: Outcome(data))
+    if started := step.ledger.find(run_key(order.run, "upload")):
+        tell("upload to the registry", started, None, version.ended, step)
     return Ready(recorded.data["version"])
 
 

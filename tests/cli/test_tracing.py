@@ -17,7 +17,7 @@ def after(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def record(cloud: MemoryCloud, key: str, said: float, began: float, at: float, **data: object) -> None:
+def record(cloud: MemoryCloud, key: str, said: float, began: float, at: float, /, **data: object) -> None:
     origin = Origin("an event", after(said), after(began))
     author = Author("a_function", "an event", None, lambda: after(at), cloud.token, origin)
     Ledger(cloud.state, author).record(key, Outcome(data))
@@ -28,9 +28,9 @@ def ledger() -> Ledger:
     cloud = MemoryCloud()
     record(cloud, window_key(MODEL, 1), 0, 1, 2, run=RUN)
     record(cloud, run_key(RUN, "job-1"), 2, 2, 3)
-    record(cloud, run_key(RUN, "decision"), 10, 11, 12)
+    record(cloud, run_key(RUN, "decision"), 10, 11, 12, began=after(5).isoformat())
     record(cloud, run_key(RUN, "staging"), 12, 12, 13)
-    record(cloud, run_key(RUN, "staged"), 12, 20, 21)
+    record(cloud, run_key(RUN, "staged"), 12, 20, 21, ended=after(18).isoformat())
     record(cloud, run_key(RUN, "rollout"), 21, 21, 22, rollout=1)
     record(cloud, rollout_key(MODEL, 1, "shifted/000001"), 22, 22, 23, percent=5)
     record(cloud, rollout_key(MODEL, 1, "intervals/000000000001"), 24, 24, 25)
@@ -48,11 +48,11 @@ def test_every_bar_has_its_times(ledger: Ledger) -> None:
     assert times == {
         "window": [0, 1, 2],
         "job-1": [2, 2, 3],
-        "training job": [3, 3, 10],
+        "training job": [3, 5, 10],
         "decision": [10, 11, 12],
         "staging": [12, 12, 13],
-        "deployment for staging": [13, 13, 20],
-        "staged": [20, 20, 21],
+        "deployment for staging": [13, 13, 18],
+        "staged": [18, 20, 21],
         "rollout": [21, 21, 22],
         "shifted/000001": [22, 22, 23],
         "canary watched at 5 %": [23, 23, 30],
@@ -62,14 +62,16 @@ def test_every_bar_has_its_times(ledger: Ledger) -> None:
 
 
 def test_the_sums_tell_work_from_waiting(ledger: Ledger) -> None:
-    told = "32.0 s in all; functions at work 9.0 s, events under way 2.0 s, the cloud 14.0 s, watched 7.0 s"
-    assert summary(bars(ledger, RUN)) == told
+    assert summary(bars(ledger, RUN)) == (
+        "32.0 s in all; functions at work 9.0 s, events under way 4.0 s, the cloud 10.0 s, "
+        "waiting for its machines 2.0 s, watched 7.0 s"
+    )
 
 
 def test_a_bar_stands_where_its_time_was(ledger: Ledger) -> None:
     pictures = {name: picture for name, _, picture, _ in drawn(bars(ledger, RUN), 32)}
     assert pictures["decision"] == f"{' ' * 10}░██".ljust(32)
-    assert pictures["training job"] == f"{' ' * 3}{'▒' * 8}".ljust(32)
+    assert pictures["training job"] == f"{' ' * 3}{'░' * 2}{'▒' * 6}".ljust(32)
     assert {len(picture) for picture in pictures.values()} == {32}
 
 

@@ -44,6 +44,7 @@ def test_the_story_from_act_1_to_act_7(theatre: Theatre) -> None:
     exchanged_labels(theatre)
     replay_changes_nothing(theatre)
     every_run_was_decided_once(theatre)
+    what_the_cloud_did_is_in_the_trace(theatre)
 
 
 def first_model(theatre: Theatre) -> None:
@@ -113,3 +114,15 @@ def replay_changes_nothing(theatre: Theatre) -> None:
 def every_run_was_decided_once(theatre: Theatre) -> None:
     decided = [key for key in theatre.lasting_records() if key.endswith("/decision")]
     assert len(decided) == len(theatre.cloud.vertex.orders) == 4
+
+
+def what_the_cloud_did_is_in_the_trace(theatre: Theatre) -> None:
+    spans = theatre.cloud.spans.exported
+    by_id = {span.traceparent: span.name for span in spans}
+    ordered_by = {
+        span.name: by_id.get(span.parent or "") for span in spans if span.attributes.get("serin.run") == "digits-000002"
+    }
+    awaited = ("training job", "upload to the registry", "deployment for staging", "deployment of the canary")
+    assert [ordered_by.get(name) for name in awaited] == [
+        "launch_training", "stage_model", "stage_model", "deploy_canary",
+    ]  # fmt: skip

@@ -86,7 +86,8 @@ def finished(vertex: CloudVertex, operation: Operation) -> Operation:
 
 def version(vertex: CloudVertex, run: str) -> str:
     asked = VersionOrder("digits", "serving", "gs://artefacts/digits/model", {"serin-run": run}, {})
-    assert finished(vertex, vertex.upload(asked)).error == ""
+    uploaded = finished(vertex, vertex.upload(asked))
+    assert (uploaded.error, uploaded.ended is not None) == ("", True)
     return vertex.versions("digits")[-1].name
 
 
@@ -102,6 +103,8 @@ def test_a_job_ends_as_its_process_does(vertex: CloudVertex, ends: str, state: s
     made = vertex.create_job(order(ends))
     ended = until(lambda: (now := vertex.job(made.name)).ended and now)
     assert ended.state == state
+    assert ended.began is not None
+    assert made.created <= ended.began
     assert ("status of 3" in ended.error) is (state == "FAILED")
 
 
