@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from shared.envelope import Envelope, from_json
@@ -159,6 +160,7 @@ def _origin(kept: Json | None) -> Origin | None:
     return Origin(kept["event"], said, datetime.fromisoformat(kept["began"]))
 
 
+@lru_cache(maxsize=512)  # a step reads the same few records again and again, and they never change
 def _decoded(key: str, body: bytes) -> Record:
     kept = json.loads(body)
     events = tuple(from_json(event) for event in kept["events"])

@@ -143,21 +143,24 @@ def production(ledger: Ledger, model: ModelName) -> Deployed | None:
 def promote(ledger: Ledger, rollout: Rollout, by: str, because: str) -> Record:
     """Ends a rollout in its candidate's favour; NotYet if a rollback was decided first.
 
-    Answers the record of the end, whose events retire the base.
+    Answers the record of the end, whose events retire the base; it says who decided and why, whoever comes second.
     """
     key = rollout_key(rollout.model, rollout.number, "verdict")
     verdict = ledger.once(key, lambda: Outcome({"decision": "promote", "by": by, "because": because}))
     if verdict.data["decision"] != "promote":
         raise NotYet(f"the end of rollout {rollout.number}, which is being rolled back")
     run, candidate = rollout.candidate.run, rollout.candidate
+    told = {name: verdict.data[name] for name in ("by", "because")}
 
     def ended() -> Outcome:
-        promoted = ModelPromoted(model=rollout.model, run=run, rollout=rollout.number, version=candidate.version, by=by)
+        promoted = ModelPromoted(
+            model=rollout.model, run=run, rollout=rollout.number, version=candidate.version, by=told["by"]
+        )
         retired = (
             [RetirementDue(model=rollout.model, run=run, what="base", target=rollout.base.id)] if rollout.base else []
         )
         older = RetirementDue(model=rollout.model, run=run, what="versions", target=rollout.model)
-        return Outcome({"outcome": "promoted", "by": by, "because": because}, (promoted, *retired, older))
+        return Outcome({"outcome": "promoted", **told}, (promoted, *retired, older))
 
     return ledger.once(rollout_key(rollout.model, rollout.number, "end"), ended)
 

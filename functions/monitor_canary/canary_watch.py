@@ -21,18 +21,18 @@ def watch(event: TrafficShifted, step: Step) -> Events:
     Without a base to go back to, or when it is itself a return to an older version, there is nothing to wait for.
     """
     rollout = load(step.ledger, event.model, event.rollout)
-    if rollout.end is not None or rollout.decision is not None:
-        return rollout.end.events if rollout.end and rollout.decision == "promote" else ()
+    if rollout.decision == "rollback":
+        return ()
     if not rollout.live:
         return close_due(rollout, rules_of(rollout.opened, step), step)
     if rollout.returns is not None:
         return _returned(rollout, rollout.returns, step)
     live = step.ledger.once(run_key(event.run, "end"), lambda: _live(rollout, step))
     if rollout.base is None:
-        return [
-            *step.unheard(live),
-            *promote(step.ledger, rollout, "monitor_canary", "the first model has no base").events,
-        ]
+        because = "the first model has no base"
+        return [*step.unheard(live), *promote(step.ledger, rollout, "monitor_canary", because).events]
+    if rollout.decision == "promote":  # whoever decided may have died before the end stood, or before it was said
+        return [*step.unheard(live), *promote(step.ledger, rollout, "monitor_canary", "its bake is over").events]
     rules = rules_of(rollout.opened, step)
     judged = close_due(rollout, rules, step)
     if _harmful(judged) or not _baked(rollout, live, step) or not caught_up(rollout, rules, step):

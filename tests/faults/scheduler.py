@@ -26,9 +26,12 @@ from tests.world.cloud import MemoryCloud
 T = TypeVar("T")
 LEASE_SECONDS = 61.0
 _MOST_ROUNDS = 8
-_CHANGING = (
-    "storage.create", "pubsub.publish", "vertex.create_job", "vertex.cancel_job", "vertex.upload", "vertex.deploy",
-    "vertex.undeploy", "vertex.set_split", "vertex.create_endpoint", "vertex.delete_version", "notify.send",
+CHANGING = frozenset(
+    {
+        "storage.create", "pubsub.publish", "vertex.create_job", "vertex.cancel_job", "vertex.create_batch_job",
+        "vertex.cancel_batch_job", "vertex.upload", "vertex.deploy", "vertex.undeploy", "vertex.set_split",
+        "vertex.create_endpoint", "vertex.delete_version", "notify.send",
+    }
 )  # fmt: skip
 _LOOKS = ("storage.read", "storage.stat")
 ACKNOWLEDGE = "acknowledge"
@@ -52,11 +55,13 @@ class Delivery:
 class Budget:
     """How much may go wrong in a run; `switches` is how often one delivery may be put off for another.
 
-    Most races show with one such switch; without a bound every order is tried.
+    Most races show with one such switch; without a bound every order is tried. A nap is longer than a lease: whoever
+    takes one goes on afterwards as if nothing had happened, while another has taken over.
     """
 
     crashes: int = 0
     errors: int = 0
+    naps: int = 0
     switches: int = 1_000_000
 
 
@@ -70,6 +75,8 @@ class Process:
     heard: list[str] = field(default_factory=list)
     tokens: int = 0
     changed: bool = False
+    claimed: bool = False
+    napped: bool = False
 
 
 class Stage:
@@ -126,9 +133,11 @@ class Stage:
         found = ["ok"]
         if self._budget.crashes and process.changed:
             found.append("crash")
+        if self._budget.naps and process.claimed and not process.napped and process.effect != ACKNOWLEDGE:
+            found.append("nap")
         if self._budget.errors and process.effect != ACKNOWLEDGE:
             found.append("error before")
-            if process.effect in _CHANGING:
+            if process.effect in CHANGING:
                 found.append("error after")
         return found
 
@@ -140,6 +149,8 @@ class Stage:
 
     def _go_on(self, process: Process, outcome: str) -> None:
         self.met.add((process.effect, outcome))
+        if outcome == "nap":
+            return self._nap(process)
         if self._last in self._live and process is not self._last:
             self._budget.switches -= 1
         self._last = process
@@ -147,8 +158,18 @@ class Stage:
             self._budget.crashes -= 1
         if outcome.startswith("error"):
             self._budget.errors -= 1
-        process.changed = process.effect in _CHANGING
+        process.changed = process.effect in CHANGING
+        process.claimed = process.claimed or process.effect == "storage.create"
+        process.napped = False
         self._switch(process, outcome)
+        return None
+
+    def _nap(self, process: Process) -> None:
+        """A delivery sleeps for longer than a lease; who goes on meanwhile is the next choice, and costs no switch."""
+        self._budget.naps -= 1
+        process.napped = True
+        self._last = None
+        self.cloud.pass_time(LEASE_SECONDS)
 
     def _switch(self, process: Process, outcome: str | None) -> None:
         """Lets a delivery go on to its next effect, or to its end."""
@@ -221,5 +242,7 @@ class Stage:
         alive = tuple(sorted((each.delivery.name, each.effect, hash(tuple(each.heard))) for each in self._live))
         again = tuple(sorted(each.name for each in self._unacknowledged))
         last = self._last.delivery.name if self._last is not None and self._last in self._live else ""
-        left = (self._budget.crashes, self._budget.errors, self._budget.switches, last)
+        napping = tuple(sorted(each.delivery.name for each in self._live if each.napped))
+        budget = self._budget
+        left = (budget.crashes, budget.errors, budget.naps, budget.switches, last, napping)
         return digest(self.cloud), alive, again, left

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Hashable
+from functools import cache
 from typing import Any
 
 from tests.world.cloud import MemoryCloud
@@ -13,16 +14,23 @@ _VOLATILE = re.compile(
 )
 
 
+_OF_VERTEX = (
+    "_jobs", "_batch_jobs", "_versions", "_last_versions", "_endpoints", "_operations", "_pending", "fates", "orders",
+    "uploads", "batches", "logs",
+)  # fmt: skip
+
+
 def copied(cloud: MemoryCloud, door: Any) -> MemoryCloud:
     """The same world with another door, its past effects forgotten."""
     made = MemoryCloud(door=door)
     made.environment = cloud.environment
     made.time = cloud.time
+    made._tokens = cloud._tokens
     for name in ("data", "state", "artefacts"):
         store, source = getattr(made, name), getattr(cloud, name)
         store._generations = {key: list(kept) for key, kept in source._generations.items()}
         store._last_generation = source._last_generation
-    for name in ("_jobs", "_versions", "_endpoints", "_operations"):
+    for name in _OF_VERTEX:
         setattr(made.vertex, name, copy.copy(getattr(cloud.vertex, name)))
     made.vertex._versions = {model: list(kept) for model, kept in cloud.vertex._versions.items()}
     for name in ("_numbers", "prompt", "honours_etags", "predict_version"):
@@ -48,6 +56,23 @@ def lasting(cloud: MemoryCloud) -> Hashable:
     marks = ("clock/", "sweeps/")
     keys = [key for key in cloud.state._generations if not key.startswith(marks) and "/claims/" not in key]
     return tuple(sorted(keys)), vertex_state(cloud)
+
+
+def restless(cloud: MemoryCloud) -> Hashable:
+    """Like `lasting` with what the records say, marks of time, tokens and numbers of jobs left out."""
+    marks = ("clock", "sweeps")
+    records = frozenset(
+        (entry, _plain_digest(kept[-1].body))
+        for entry, kept in cloud.state._generations.items()
+        if entry.split("/")[0] not in marks and "/claims/" not in entry
+    )
+    artefacts = frozenset(cloud.artefacts._generations)
+    return records, artefacts, plain(repr(vertex_state(cloud)))
+
+
+@cache
+def _plain_digest(body: bytes) -> bytes:
+    return hashlib.sha256(plain(body.decode()).encode()).digest()
 
 
 def vertex_state(cloud: MemoryCloud) -> Hashable:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from shared.door import Door
 from shared.errors import Conflict, Refused
 from shared.vertex import BatchOrder, Endpoint, Job, JobOrder, Operation, Version, VersionOrder
 
+Fate = Literal["ends", "fails", "half", "hangs"]
+"""What becomes of an operation: `half` has its effect and ends with an error, `hangs` never ends."""
 Predict = Callable[[str, Sequence[Any], Mapping[str, Any]], list[Any]]
 
 
@@ -39,15 +41,24 @@ class MemoryVertex:
         self._versions: dict[str, list[Version]] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self._operations: dict[str, Operation] = {}
-        self._pending: dict[str, Callable[[], None]] = {}
+        self._pending: dict[str, Callable[[MemoryVertex], None]] = {}
         self._numbers = 0
+        self._last_versions: dict[str, int] = {}
+        self.fates: dict[str, Fate] = {}
 
     def finish(self, error: str = "") -> None:
-        """Ends every operation that is under way, in order; with an error, none of them has its effect."""
+        """Ends every operation that is under way, in order; with an error, none of them has its effect.
+
+        `fates` names those to which something else happens.
+        """
         for name, effect in list(self._pending.items()):
-            if not error:
-                effect()
-            self._operations[name] = Operation(name, done=True, error=error)
+            fate = self.fates.get(name, "fails" if error else "ends")
+            if fate == "hangs":
+                continue
+            if fate != "fails":
+                effect(self)
+            told = "" if fate == "ends" else error or "internal error"
+            self._operations[name] = Operation(name, done=True, error=told)
             del self._pending[name]
 
     def end_job(self, name: str, state: str, error: str = "") -> None:
@@ -104,11 +115,11 @@ class MemoryVertex:
         return self.door("vertex.list_versions", lambda: list(self._versions.get(model, [])))
 
     def upload(self, order: VersionOrder) -> Operation:
-        def effect() -> None:
-            versions = self._versions.setdefault(order.model, [])
-            name = f"projects/p/locations/l/models/{order.model}@{len(versions) + 1}"
+        def effect(vertex: MemoryVertex) -> None:
+            versions = vertex._versions.setdefault(order.model, [])
+            name = f"projects/p/locations/l/models/{order.model}@{vertex._next_version(order.model)}"
             versions.append(Version(name, dict(order.labels)))
-            self.uploads.append(order)
+            vertex.uploads.append(order)
 
         return self.door("vertex.upload", lambda: self._start(effect))
 
@@ -125,7 +136,7 @@ class MemoryVertex:
             if endpoint in self._endpoints:
                 raise Conflict("vertex.create_endpoint")
             name = f"projects/p/locations/l/endpoints/{endpoint}"
-            return self._start(lambda: self._add(Endpoint(name, "")))
+            return self._start(lambda vertex: vertex._add(Endpoint(name, "")))
 
         return self.door("vertex.create_endpoint", created)
 
@@ -143,10 +154,10 @@ class MemoryVertex:
                 raise Conflict("vertex.deploy")
             return self._start(effect)
 
-        def effect() -> None:
-            now = self._found(endpoint)
+        def effect(vertex: MemoryVertex) -> None:
+            now = vertex._found(endpoint)
             wanted = {deployed_model if key == "0" else key: share for key, share in split.items()}
-            self._change(replace(now, deployed={**now.deployed, deployed_model: version}, split=wanted or now.split))
+            vertex._change(replace(now, deployed={**now.deployed, deployed_model: version}, split=wanted or now.split))
 
         return self.door("vertex.deploy", started)
 
@@ -159,11 +170,11 @@ class MemoryVertex:
                 raise Refused("vertex.undeploy", f"status 400: {deployed_model} still has traffic")
             return self._start(effect)
 
-        def effect() -> None:
-            now = self._found(endpoint)
+        def effect(vertex: MemoryVertex) -> None:
+            now = vertex._found(endpoint)
             deployed = {key: version for key, version in now.deployed.items() if key != deployed_model}
             shares = {key: share for key, share in now.split.items() if key != deployed_model}
-            self._change(replace(now, deployed=deployed, split=shares if deployed else {}))
+            vertex._change(replace(now, deployed=deployed, split=shares if deployed else {}))
 
         return self.door("vertex.undeploy", started)
 
@@ -209,13 +220,18 @@ class MemoryVertex:
         self._endpoints[endpoint.name.rsplit("/", 1)[-1]] = changed
         return changed
 
-    def _start(self, effect: Callable[[], None]) -> Operation:
+    def _start(self, effect: "Callable[[MemoryVertex], None]") -> Operation:
         name = f"projects/p/locations/l/operations/{self._number()}"
         self._operations[name] = Operation(name, done=False)
         self._pending[name] = effect
         if self.prompt:
             self.finish()
         return self._operations[name]
+
+    def _next_version(self, model: str) -> int:
+        """Numbers of versions are never used again, also of those that were deleted."""
+        self._last_versions[model] = self._last_versions.get(model, 0) + 1
+        return self._last_versions[model]
 
     def _number(self) -> int:
         self._numbers += 1

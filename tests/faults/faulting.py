@@ -1,0 +1,150 @@
+"""Every single fault at every effect of a whole run: forks of the undisturbed play, each with one thing gone wrong."""
+
+import contextlib
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.kinds import REFUSALS, Fault, Kind, kinds_of
+from tests.faults.scheduler import CHANGING
+from tests.faults.whole_run import Play, state_of, waiting_state
+
+_ENOUGH = 3
+
+
+@dataclass
+class Survived:
+    """What came of the forks: how many there were, how many came back to the undisturbed play or to where another fork
+    had been before, and what went wrong."""
+
+    forks: int = 0
+    rejoined: int = 0
+    known: int = 0
+    deliveries: int = 0
+    met: Counter[tuple[str, str]] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def __add__(self, other: "Survived") -> "Survived":
+        return Survived(
+            self.forks + other.forks, self.rejoined + other.rejoined, self.known + other.known,
+            self.deliveries + other.deliveries, self.met + other.met, self.wrong + other.wrong,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The point before one delivery of the undisturbed play, its effects, and where the play was after it."""
+
+    before: Play
+    number: int
+    about: tuple[str, str]
+    effects: tuple[str, ...]
+    after: Hashable
+
+
+def moments(play: Play) -> list[Moment]:
+    """The undisturbed play, delivery by delivery."""
+    found = []
+    while not play.over:
+        if not play.bag:
+            play.step()
+            continue
+        before, letter = play.fork(), play.bag[0]
+        play.step()
+        assert not play.trouble, play.trouble
+        about = letter.function, letter.topic
+        found.append(Moment(before, before.deliveries, about, tuple(play.effects), state_of(play)))
+    return found
+
+
+def faults_of(moment: Moment, seen: Counter[Any], everything: bool) -> Iterator[Fault]:
+    """What can go wrong in a delivery.
+
+    Unless everything is wanted: what went wrong at the same place of the same function's work before is left out, one
+    of the three refusals stands for all (each effect's first time aside), and dying is of interest after a change.
+    """
+    changed = False
+    for place, effect in enumerate(moment.effects):
+        work = (*moment.about, moment.effects[: place + 1])
+        for kind in kinds_of(effect):
+            first = not seen[effect, kind]
+            turn = list(REFUSALS)[seen[effect, "refusals"] % len(REFUSALS)] if kind in REFUSALS else kind
+            idle = kind == "crash before" and not changed
+            if everything or first or not (seen[work, _group(kind)] or idle or kind != turn):
+                seen[effect, kind] += 1
+                seen[effect, "refusals"] += kind in REFUSALS
+                seen[work, _group(kind)] += 1
+                yield Fault(moment.number, place, kind)
+        if effect in CHANGING:
+            changed = True
+            if everything or not seen[work, "given up"]:
+                seen[work, "given up"] += 1
+                yield Fault(moment.number, place, "crash after", again=False)
+
+
+def _group(kind: Kind) -> str:
+    return "refused" if kind in REFUSALS else kind
+
+
+def survive(play: Play, everything: bool = False, seen: Counter[Any] | None = None) -> Survived:
+    """Has every single fault happen to a story; the first few that are not survived are told."""
+    found, seen = Survived(), Counter() if seen is None else seen
+    with silent():
+        for moment in moments(play):
+            been: set[Hashable] = set()
+            for fault in faults_of(moment, seen, everything):
+                _survived(moment, fault, found, been)
+                if len(found.wrong) >= _ENOUGH:
+                    return found
+    return found
+
+
+def _survived(moment: Moment, fault: Fault, found: Survived, been: set[Hashable]) -> None:
+    play = moment.before.fork(fault)
+    play.step()
+    found.forks += 1
+    found.met.update(play.met)
+    if not play.trouble and state_of(play) == moment.after:
+        found.rejoined += 1
+        return
+    where = waiting_state(play)
+    found.known += where in been
+    wrong = "" if where in been and not play.trouble else play.to_the_end()
+    been.add(where)
+    found.deliveries += play.deliveries - moment.number
+    if wrong:
+        found.wrong.append(f"{play.story.name}: {fault} in {'.'.join(moment.about)}: {wrong}")
+
+
+def skewed(story: Callable[[], Play], clocks: Mapping[str, float]) -> str:
+    """A story in which functions' clocks are wrong by so many seconds all the time; answers what went wrong."""
+    with silent():
+        play = story()
+        play.skewed = clocks
+        return play.to_the_end()
+
+
+def pair(points: Sequence[Moment], chance: random.Random) -> str:
+    """Two faults by chance, the second soon after the first; answers what went wrong."""
+    first = chance.choice(points)
+    faults = [_by_chance(first, first.number, chance), _by_chance(first, first.number + chance.randint(0, 5), chance)]
+    with silent():
+        play = first.before.fork(*faults)
+        wrong = play.to_the_end()
+    return f"{play.story.name}: {faults}: {wrong}" if wrong else ""
+
+
+def _by_chance(moment: Moment, number: int, chance: random.Random) -> Fault:
+    place = chance.randrange(len(moment.effects))
+    return Fault(number, place, chance.choice(kinds_of(moment.effects[place])), again=chance.random() < 0.8)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """What functions log goes nowhere."""
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield

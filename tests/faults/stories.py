@@ -1,0 +1,61 @@
+"""Whole runs, each a list of what people and the world do; together they meet every effect that the functions have."""
+
+from shared.ids import RunId
+from shared.vertex import Version
+from tests.faults.outside import MODEL, SETTINGS, VARIABLES, Outside
+from tests.faults.whole_run import Play, Story
+from tests.world.cloud import MemoryCloud
+
+
+def settings(outside: Outside) -> None:
+    outside.drop(f"settings/{MODEL}.toml", SETTINGS)
+
+
+def first_rows(outside: Outside) -> None:
+    outside.drop(f"data/{MODEL}/1.csv", b"p0,digit\n1,3\n2,4\n")
+
+
+def more_rows(outside: Outside) -> None:
+    outside.drop(f"data/{MODEL}/2.csv", b"p0,digit\n5,3\n6,4\n")
+
+
+def corrected_rows(outside: Outside) -> None:
+    outside.drop(f"data/{MODEL}/3.csv", b"p0,digit\n7,3\n8,4\n")
+
+
+def file_to_score(outside: Outside) -> None:
+    outside.drop(f"score/{MODEL}/ask.csv", b"p0\n1\nnot a number\n")
+
+
+def stray(outside: Outside) -> None:
+    outside.stray_job(RunId(f"{MODEL}-000001"))
+
+
+def promoted() -> Play:
+    """The first model, then one that is compared with it, takes over, and stays; a stray job turns up meanwhile."""
+    return Play(Story("promoted", (settings, first_rows, stray, more_rows)), MemoryCloud(VARIABLES))
+
+
+def rolled_back() -> Play:
+    """From a first model on: a run whose first job fails, and whose rollout a person leaves at half of the traffic."""
+    before = after(Play(Story("before", (settings, first_rows)), MemoryCloud(VARIABLES)))
+    older = Version(f"projects/p/locations/l/models/{MODEL}@0", {"serin-run": f"{MODEL}-000000"})
+    before.cloud.vertex._versions[MODEL].insert(0, older)  # which the end of the rollout will have deleted
+    fails = frozenset({f"{MODEL}-000002/1"})
+    return Play(Story("rolled back", (more_rows, file_to_score), fails, leaves_at=50), before.cloud, said=before.said)
+
+
+def scored() -> Play:
+    """From a first model on: a file is scored by a job that hangs until it is cancelled after a day."""
+    before = after(Play(Story("before", (settings, first_rows)), MemoryCloud(VARIABLES)))
+    return Play(Story("scored", (file_to_score,), hangs=True), before.cloud, said=before.said)
+
+
+def after(play: Play) -> Play:
+    """A play at its end."""
+    trouble = play.to_the_end()
+    assert not trouble, trouble
+    return play
+
+
+STORIES = (promoted, rolled_back, scored)
