@@ -27,6 +27,11 @@ check: $(READY)
 	done
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.cloudbuild
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows examples/github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout examples/github/workflows/*.yml
+	@set -e; for file in $(wildcard cloudbuild*.yaml); do \
+		$(BIN)/check-jsonschema --quiet --builtin-schema vendor.cloudbuild $$file; \
+	done
 
 bench: $(READY)
 	$(BIN)/python -m bench $(SUBJECTS)
