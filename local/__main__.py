@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from local.service import ending
-from local.supervisor import Borrowed, installed, running
+from local.supervisor import Borrowed, Installation, PortTaken, installed, running
 
 _LOOK_SECONDS = 0.3
 
@@ -31,14 +31,21 @@ def main() -> None:
         parser.error(str(error))
     ended = ending()
     installation = installed(given.home, given.tick_seconds, given.ports, borrowed, dict(given.trainer))
-    with running(installation):
-        for name, value in installation.environment.items():
-            sys.stdout.write(f"{name}={value}\n")
-        sys.stdout.write("ready; what people are told follows, Ctrl-C ends everything\n")
+    try:
+        with running(installation):
+            _tell(installation, ended)
+    except PortTaken as taken:
+        sys.exit(str(taken))
+
+
+def _tell(installation: Installation, ended: threading.Event) -> None:
+    for name, value in installation.environment.items():
+        sys.stdout.write(f"{name}={value}\n")
+    sys.stdout.write("ready; what people are told follows, Ctrl-C ends everything\n")
+    sys.stdout.flush()
+    for told in _added(installation.notices, ended):
+        sys.stdout.write(told)
         sys.stdout.flush()
-        for told in _added(installation.notices, ended):
-            sys.stdout.write(told)
-            sys.stdout.flush()
 
 
 def _trainer(said: str) -> tuple[str, Path]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,16 @@ _LOOK_SECONDS = 0.2
 _SERVICES = ("pubsub", "storage", "vertex", "functions", "scheduler")
 _UNTOLD_SWEEP_TICKS = 2  # where no notification comes, reconcile alone finds the uploads
 _ROOT = Path(__file__).parents[1]
+
+
+class PortTaken(Exception):
+    """Somebody else's process, such as another installation's, answers where one of our services would."""
+
+    def __init__(self, service: str, port: int) -> None:
+        super().__init__(
+            f"127.0.0.1:{port}, where {service} would answer, is taken: end what runs there, such as another"
+            " `serin up`, or begin in a new home with `python -m local --home HOME --ports 0`, which takes free ports"
+        )
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,7 @@ def running(installation: Installation) -> Iterator[None]:
     """Runs every service, wired, for as long as the block does.
 
     `HOME/environment` stands while all is ready; `HOME/installation` says the same and stays, for whoever reads later.
+    Raises PortTaken, having started nothing, where somebody else answers already: everything would go to them.
     """
     home = installation.home
     (home / "environment").unlink(missing_ok=True)
@@ -148,6 +160,7 @@ def running(installation: Installation) -> Iterator[None]:
     installation.metrics.write_text(json.dumps([asdict(metric) for metric in METRICS]))
     processes = Processes(home / "supervisor")
     processes.end_leftovers()
+    _refuse_taken_ports(installation)
     services = {
         name: Service(name, command, installation, processes) for name, command in installation.commands.items()
     }
@@ -170,6 +183,13 @@ def running(installation: Installation) -> Iterator[None]:
         for service in reversed(started):
             service.stop()
         (home / "environment").unlink(missing_ok=True)
+
+
+def _refuse_taken_ports(installation: Installation) -> None:
+    for name in installation.commands:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", installation.ports[name])) == 0:
+                raise PortTaken(name, installation.ports[name])
 
 
 class Service:

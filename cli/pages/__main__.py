@@ -2,27 +2,29 @@
 
 from pathlib import Path
 
-from cli.pages import events, settings
+from cli.pages import deploying, events, settings
 
 ROOT = Path(__file__).parents[2]
-_BEGIN, _END = "<!-- topics: made by make docs -->\n", "<!-- end of topics -->\n"
 
 
 def pages() -> dict[Path, str]:
     """Every page with what it must hold."""
-    readme = ROOT / "README.md"
+    readme, deployment = ROOT / "README.md", ROOT / "docs" / "deploying.md"
+    created = _between(deployment.read_text(), "creates", deploying.creates())
     return {
         ROOT / "docs" / "settings.md": settings.page(),
         ROOT / "docs" / "asyncapi.yaml": events.asyncapi(),
-        readme: _between(readme.read_text(), events.table()),
+        deployment: _between(created, "costs", deploying.costs()),
+        readme: _between(readme.read_text(), "topics", events.table()),
     }
 
 
-def _between(text: str, table: str) -> str:
-    """The text with the table between its marks."""
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n{table}\n{_END}{after}"
+def _between(text: str, name: str, table: str) -> str:
+    """The text with the table between the marks of that name."""
+    begin, end = f"<!-- {name}: made by make docs -->\n", f"<!-- end of {name} -->\n"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 if __name__ == "__main__":

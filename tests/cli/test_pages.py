@@ -19,6 +19,7 @@ def test_every_page_is_current() -> None:
     assert {path.name: path.read_text() == content for path, content in pages().items()} == {
         "settings.md": True,
         "asyncapi.yaml": True,
+        "deploying.md": True,
         "README.md": True,
     }
 

@@ -1,11 +1,12 @@
 """What an installation is made of: ports that stay, and services that may be somebody else's."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
-from local.supervisor import Borrowed, installed
+from local.supervisor import Borrowed, PortTaken, installed, running
 
 
 def test_ports_stay_and_a_service_that_is_new_gets_one(tmp_path: Path) -> None:
@@ -31,6 +32,16 @@ def test_uploads_that_nobody_announces_are_looked_for_more_often(tmp_path: Path)
     announced = installed(tmp_path, 1.0, 8680, Borrowed(pubsub="127.0.0.1:8085")).environment
     unannounced = installed(tmp_path, 1.0, 8680, Borrowed(storage="http://127.0.0.1:9000")).environment
     assert (float(announced["SERIN_SWEEP_SECONDS"]), float(unannounced["SERIN_SWEEP_SECONDS"])) == (30.0, 2.0)
+
+
+def test_where_another_installation_answers_nothing_is_started(tmp_path: Path) -> None:
+    installation = installed(tmp_path, 1.0, 0)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", installation.ports["storage"]))
+        other.listen()
+        with pytest.raises(PortTaken, match="storage would answer, is taken"), running(installation):
+            pass
+    assert not (tmp_path / "logs").exists()
 
 
 @pytest.mark.parametrize(
