@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from deploy.gcloud import Answer
 from deploy.steps import Command
 
 _TIMEOUT_SECONDS = 30.0
+_IMAGE = re.compile(r"([a-z0-9-]+)-docker\.pkg\.dev/([^/]+)/([^/]+)/([^:@]+)([:@])(.+)")
 _FORMAT = re.compile(r"value\(([\w.]+)\)")
 
 
@@ -48,9 +50,10 @@ ROUTES: Mapping[str, Route] = {
     "artifacts repositories get-iam-policy": Route(
         "artifactregistry", f"v1/{_HERE}/repositories/{{name}}:getIamPolicy"
     ),
-    "artifacts docker images describe": Route("artifactregistry", "v1/{name}"),
+    "artifacts docker images describe": Route("artifactregistry", "v1/{image}"),
     "functions describe": Route("cloudfunctions", f"v2/{_HERE}/functions/{{name}}"),
     "run services get-iam-policy": Route("run", f"v2/{_HERE}/services/{{name}}:getIamPolicy"),
+    "kms keys get-iam-policy": Route("cloudkms", "v1/{name}:getIamPolicy"),
     "secrets describe": Route("secretmanager", "v1/projects/{project}/secrets/{name}"),
     "secrets get-iam-policy": Route("secretmanager", "v1/projects/{project}/secrets/{name}:getIamPolicy"),
     "scheduler jobs describe": Route("cloudscheduler", f"v1/{_HERE}/jobs/{{name}}"),
@@ -144,9 +147,20 @@ def _route(command: Command) -> Route | None:
 
 
 def _path(route: Route, command: Command, project: str) -> str:
-    flags = _flags(command)
-    places = {name: flags.get(name, "") for name in ("region", "location", "service")}
-    return route.path.format(project=project, name=words(command)[-1].removeprefix("gs://"), **places)
+    flags, name = _flags(command), words(command)[-1]
+    places = {each: flags.get(each, "") for each in ("region", "location", "service")}
+    return route.path.format(project=project, name=name.removeprefix("gs://"), image=_image_path(name), **places)
+
+
+def _image_path(image: str) -> str:
+    """Where Artifact Registry keeps an image that is named by digest or by tag; empty for any other name."""
+    named = _IMAGE.fullmatch(image)
+    if named is None:
+        return ""
+    region, project, repository, name, mark, version = named.groups()
+    place = f"projects/{project}/locations/{region}/repositories/{repository}"
+    package = quote(name, safe="")
+    return f"{place}/dockerImages/{package}@{version}" if mark == "@" else f"{place}/packages/{package}/tags/{version}"
 
 
 def _refusal(status: int, found: Mapping[str, Any]) -> str:

@@ -20,6 +20,8 @@ _FOLDERS = {  # what a policy is on, in gcloud's words: the path of the thing
     "storage buckets": "storage/v1/b/{n}",
     "iam service-accounts": "v1/projects/{p}/serviceAccounts/{n}",
     "run services": "v2/projects/{p}/locations/{r}/services/{n}",
+    "artifacts repositories": "v1/projects/{p}/locations/{r}/repositories/{n}",
+    "kms keys": "v1/{n}",
     "secrets": "v1/projects/{p}/secrets/{n}",
     "projects": "v1/projects/{n}",
 }
