@@ -55,8 +55,13 @@ class CsvIntake:
         taken = self._open(text, final) if self._header is None else 0
         if self._header is None:
             return taken
+        reach = len(text)
         while self._account.readable() and self._may_prove(len(text) - taken):
-            some = self._prove(text[taken:]) or self._narrow(text[taken : taken + _SLICE_BYTES])
+            some = self._prove(text[taken : taken + reach])
+            if not some and reach > _SLICE_BYTES:  # little is to be looked at, so the ordinary around it is cut off
+                reach = _SLICE_BYTES
+                continue
+            some = some or self._look(text[taken : taken + reach], final=False)
             taken += some
             if not some:
                 break
@@ -66,10 +71,6 @@ class CsvIntake:
 
     def _may_prove(self, size: int) -> bool:
         return size >= self._piece_bytes and not self._account.looks_at_every_row
-
-    def _narrow(self, text: bytes) -> int:
-        """Takes a short beginning of what as a whole is out of the ordinary, so that little has to be looked at."""
-        return self._prove(text) or self._look(text, final=False)
 
     def _open(self, buffer: bytes, final: bool) -> int:
         """Takes the first record, which names the columns; answers how many bytes it was."""

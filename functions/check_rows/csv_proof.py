@@ -6,6 +6,7 @@ It may always fail to prove what is true, and then the rows are looked at; what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 from row_rules import ColumnRule
@@ -19,36 +20,60 @@ class Proof:
 
     def __init__(self, rules: Sequence[ColumnRule], dialect: Dialect) -> None:
         self._dialect = dialect
-        typed = [_type(rule) for rule in rules]
-        self._schema = {_name(place): kind for place, kind in enumerate(typed)}
-        self._places = [place for place, rule in enumerate(rules) if rule.demands]
-        conditions = [one for place in self._places for one in _conditions(_name(place), rules[place])]
-        self.numbers = [place for place in self._places if typed[place] == pl.Float64]
-        self._all_good = [pl.len().alias("rows"), pl.all_horizontal(pl.lit(True), *conditions).alias("good")]
-        self._filled = [pl.col(_name(place)).count().alias(_name(place)) for place in self.numbers]
+        self._schema = {_name(place): _type(rule) for place, rule in enumerate(rules)}
+        self._numbers = [place for place, kind in enumerate(self._schema.values()) if kind == pl.Float64]
+        conditions = [one for place, rule in enumerate(rules) for one in _conditions(_name(place), rule)]
+        self._told = [
+            pl.len().alias("rows"),
+            pl.all_horizontal(pl.lit(True), *conditions).alias("good"),
+            *(pl.col(_name(place)).count().alias(_name(place)) for place in self._numbers),
+        ]
+        self._whole: list[str] | None = None
 
     def holds(self, text: bytes, records: int, longest: int) -> frozenset[int] | None:
         """The places of columns that were seen to hold numbers, if every cell of the records is good; else None."""
         if longest > MAX_CELL_CHARACTERS or b"\0" in text or not (text.isascii() or _is_utf8(text)):
             return None
+        found = self._quickly(text)
+        if found is None or found["rows"] != records or not found["good"]:
+            return None
+        return frozenset(place for place in self._numbers if found[_name(place)])
+
+    def _quickly(self, text: bytes) -> dict[str, Any] | None:
+        """What is told of the text. Columns that began with whole numbers are read as such, in half of the time."""
+        found = self._read(text, self._whole, self._told) if self._whole else None
+        if found is not None:
+            return found
+        told = self._told if self._whole is not None else [*self._told, *map(_is_whole, self._numbers)]
+        found = self._read(text, (), told)
+        if found is not None:
+            beginning = [_name(place) for place in self._numbers if found.get(f"{_name(place)} is whole")]
+            self._whole = beginning if self._whole is None else []
+        return found
+
+    def _read(self, text: bytes, whole: Sequence[str], told: Sequence[pl.Expr]) -> dict[str, Any] | None:
+        """None if some cell is not of its column's type."""
         try:
-            found = (
+            return (
                 pl.scan_csv(
                     text,
                     has_header=False,
-                    schema=self._schema,
+                    schema={**self._schema, **dict.fromkeys(whole, pl.Int64)},
                     separator=self._dialect.delimiter,
                     quote_char=self._dialect.quote,
                 )
-                .select(*self._all_good, *self._filled)
+                .select(told)
                 .collect(engine="streaming")
                 .to_dicts()[0]
             )
         except pl.exceptions.PolarsError:
             return None
-        if found["rows"] != records or not found["good"]:
-            return None
-        return frozenset(place for place in self.numbers if found[_name(place)])
+
+
+def _is_whole(place: int) -> pl.Expr:
+    """Whether there are numbers, and all are whole."""
+    column = pl.col(_name(place))
+    return ((column.count() > 0) & (column == column.floor()).all()).alias(f"{_name(place)} is whole")
 
 
 def _name(place: int) -> str:
