@@ -24,9 +24,10 @@ from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person
 from cli.notices import deliveries, table_row, tried
 from cli.options import AsJson, Because, By, Home, Model
 from cli.printing import console, show_table
+from cli.rehearsal import rehearse
+from cli.replaying import Wanted, chosen, new_run
 from cli.scores import scores
 from shared.channels import Severity
-from shared.envelope import Envelope, Message, decode
 from shared.errors import BadInput, SerinError
 from shared.events import CATALOGUE, ApprovalAnswered, Notification, RollbackRequested, TrainingRequested
 from shared.ids import MODEL_NAME, ModelName, RunId, run_parts
@@ -345,17 +346,32 @@ def watch(
 @app.command()
 def replay(
     run_name: Annotated[str | None, typer.Argument(metavar="[RUN]")] = None,
-    file: Annotated[Path | None, typer.Option(help="events as JSON lines instead of a run's")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only list them")] = False,
+    file: Annotated[Path | None, typer.Option(help="events as JSON lines instead of the ledger's")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="only this model's")] = None,
+    kind: Annotated[str | None, typer.Option("--type", metavar="TOPIC", help="only events of this topic")] = None,
+    since: Annotated[str | None, typer.Option(help="only events said at this time or later, ISO 8601")] = None,
+    until: Annotated[str | None, typer.Option(help="only events said before this time, ISO 8601")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what each function would do with them today")] = False,
+    as_new: Annotated[bool, typer.Option("--as-new", help="make a test run of RUN, which is never deployed")] = False,
+    by: By = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Publish a run's events again, exactly as the ledger holds them."""
-    if (run_name is None) == (file is None):
-        raise typer.BadParameter("name either a run or a file")
+    """Publish events again, exactly as the ledger holds them: a run's, a file's, or those of a type or a time."""
+    wanted = Wanted(run_name, file, model, kind, since, until)
+    if as_new and (dry_run or run_name is None or wanted.narrowed):
+        raise typer.BadParameter("--as-new makes a test run of a whole run, and takes nothing else")
     with connected(home) as cloud:
-        events = _events_of_file(file) if file else _events_of_run(ledger_of(cloud), run_name or "")
-        for event in events if not dry_run else ():
+        ledger = ledger_of(cloud)
+        if as_new:
+            print(new_run(cloud, RunId(run_name or ""), person(by)))
+            return
+        events = chosen(ledger, wanted)
+        if dry_run:
+            rehearsed = [each.to_json() for event in events for each in rehearse(cloud, event)]
+            show_table(rehearsed, ("topic", "event", "function", "today", "differences"), as_json)
+            return
+        for event in events:
             publish(cloud, event)
     show_table([{"id": event.id, "topic": event.topic} for event in events], ("topic", "id"), as_json)
 
@@ -482,15 +498,6 @@ def _answer(name: str, answer: Any, by: str | None, because: str, home: Path | N
         run = _run(name)
         event = ApprovalAnswered(model=run_parts(run)[0], run=run, answer=answer, by=person(by), because=because)
         print(say(cloud, event).id)
-
-
-def _events_of_run(ledger: Any, name: str) -> list[Envelope]:
-    return [event for record in reading.timeline(ledger, RunId(name)) for event in record.events]
-
-
-def _events_of_file(path: Path) -> list[Envelope]:
-    lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    return [decode(Message(line["attributes"], json.dumps(line["data"]).encode())) for line in lines]
 
 
 def _print_message(message: Any, as_json: bool) -> None:

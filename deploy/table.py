@@ -20,7 +20,6 @@ def load() -> dict[str, Any]:
 def derive() -> dict[str, Any]:
     """The wiring as the code says it; needs the installed environment."""
     from shared import wiring
-    from shared.events import Notification
     from shared.foreign import CLOCK_TICKED, DATA_UPLOADED, DEAD_LETTERS
 
     return {
@@ -41,11 +40,12 @@ def derive() -> dict[str, Any]:
         "metrics": [asdict(metric) for metric in wiring.METRICS],
         "functions": {
             name: {
-                "publishes": sorted({Notification.topic, *(event.topic for event in wiring.PUBLISHES.get(name, ()))}),
+                "publishes": list(wiring.may_publish(name)),
                 "reads_data": name in wiring.READS_DATA,
                 "reads_artefacts": name in wiring.READS_ARTEFACTS,
                 "writes_artefacts": name in wiring.WRITES_ARTEFACTS,
                 "uses_vertex": name in wiring.USES_VERTEX,
+                "vertex": sorted(wiring.VERTEX.get(name, ())),
                 "starts_jobs": name in wiring.STARTS_JOBS,
                 "memory_mebibytes": wiring.MEMORY_MEBIBYTES[name],
             }

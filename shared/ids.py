@@ -4,6 +4,8 @@ import hashlib
 import re
 from typing import NewType
 
+# A model of this name is never deployed: its runs repeat another's runs, to see what would come of them today.
+TEST_PREFIX = "test-of-"
 ModelName = NewType("ModelName", str)
 RunId = NewType("RunId", str)
 UploadId = NewType("UploadId", str)
@@ -24,6 +26,11 @@ def run_parts(run: RunId) -> tuple[ModelName, int]:
     if match is None:
         raise ValueError("a run is named <model>-<six digits>")
     return ModelName(match[1]), int(match[2])
+
+
+def is_test(model: ModelName) -> bool:
+    """Whether a model's runs are test runs, which end before anything is staged."""
+    return model.startswith(TEST_PREFIX)
 
 
 def upload_id(bucket: str, name: str, generation: int) -> UploadId:

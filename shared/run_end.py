@@ -7,13 +7,14 @@ from shared.events import Event, Notification
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome
 
-Ending = Literal["live", "rejected", "failed", "rolled back"]
+Ending = Literal["live", "rejected", "failed", "rolled back", "tested"]
 _MAX_TITLE = 200
 _SEVERITY: dict[Ending, Literal["info", "warning", "error"]] = {
     "live": "info",
     "rejected": "warning",
     "failed": "error",
     "rolled back": "warning",
+    "tested": "info",
 }
 
 

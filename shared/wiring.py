@@ -88,33 +88,67 @@ PUBLISHES: Mapping[str, tuple[type[Event], ...]] = {
     "deploy_canary": (TrafficRequested,),
     "detect_drift": (DriftDetected, TrainingRequested),
     "monitor_canary": (ModelPromoted, RetirementDue, RollbackRequested, RolledBack, TrafficRequested),
-    "reconcile": CATALOGUE,
+    "reconcile": (
+        ApprovalAnswered, DeploymentApproved, EvaluationCompleted, ModelStaged, RetirementDue, RollbackRequested,
+        SmokePassed, TrafficRequested, TrafficShifted, TrainingFailed, TrainingRequested,
+    ),
     "record_approval": (DeploymentApproved, DeploymentRejected),
     "record_outcomes": (EvidenceReported,),
-    "roll_back": (RetirementDue, RolledBack, TrafficRequested),
+    "roll_back": (ModelPromoted, RetirementDue, RolledBack, TrafficRequested),
     "shift_traffic": (RollbackRequested, TrafficShifted),
     "smoke_test": (RetirementDue, SmokeFailed, SmokePassed),
     "stage_model": (ModelStaged, RetirementDue),
-}
+}  # fmt: skip
+# Who announces objects of the data bucket once more, as the bucket itself would.
+ANNOUNCES = frozenset({"reconcile"})
+
+
+def may_publish(function: str) -> tuple[str, ...]:
+    """The topics that a function may publish on, sorted: people are told by everybody."""
+    events = {event.topic for event in PUBLISHES.get(function, ())}
+    return tuple(sorted({Notification.topic, *events, *((DATA_UPLOADED,) if function in ANNOUNCES else ())}))
+
+
 READS_DATA = frozenset(
     {"check_rows", "check_settings", "detect_drift", "launch_training", "reconcile", "record_outcomes", "score_batch"}
 )
 READS_ARTEFACTS = frozenset({"detect_drift", "reconcile", "score_batch", "smoke_test", "stage_model"})
 WRITES_ARTEFACTS = frozenset({"score_batch"})
-USES_VERTEX = frozenset(
-    {
-        "deploy_canary",
-        "launch_training",
-        "reconcile",
-        "retire_model",
-        "roll_back",
-        "score_batch",
-        "shift_traffic",
-        "smoke_test",
-        "stage_model",
-    }
-)
-STARTS_JOBS = frozenset({"launch_training"})
+# What each function asks of Vertex AI, by the names of the effects; nobody else asks it anything.
+VERTEX: Mapping[str, frozenset[str]] = {
+    "deploy_canary": frozenset(
+        {"vertex.create_endpoint", "vertex.deploy", "vertex.get_endpoint", "vertex.get_operation", "vertex.undeploy"}
+    ),
+    "launch_training": frozenset({"vertex.cancel_job", "vertex.create_job", "vertex.list_jobs"}),
+    "reconcile": frozenset(
+        {
+            "logging.list", "vertex.cancel_job", "vertex.get_batch_job", "vertex.get_endpoint", "vertex.get_job",
+            "vertex.list_jobs",
+        }
+    ),
+    "retire_model": frozenset(
+        {
+            "vertex.delete_version", "vertex.get_endpoint", "vertex.list_versions", "vertex.set_split",
+            "vertex.undeploy",
+        }
+    ),
+    "roll_back": frozenset(
+        {"vertex.deploy", "vertex.get_endpoint", "vertex.get_operation", "vertex.set_split", "vertex.undeploy"}
+    ),
+    "score_batch": frozenset(
+        {"vertex.cancel_batch_job", "vertex.create_batch_job", "vertex.get_batch_job", "vertex.list_batch_jobs"}
+    ),
+    "shift_traffic": frozenset({"vertex.get_endpoint", "vertex.set_split"}),
+    "smoke_test": frozenset({"vertex.predict"}),
+    "stage_model": frozenset(
+        {
+            "vertex.create_endpoint", "vertex.deploy", "vertex.get_endpoint", "vertex.get_operation",
+            "vertex.list_versions", "vertex.upload",
+        }
+    ),
+}  # fmt: skip
+USES_VERTEX = frozenset(VERTEX)
+STARTS_JOBS = frozenset(name for name, calls in VERTEX.items() if "vertex.create_job" in calls)
 # Reading a big upload holds many rows at once; the Vertex AI client alone needs more than 256 MiB.
 _READS_ROWS_MEBIBYTES = {"check_rows": 2048, "score_batch": 1024}
 MEMORY_MEBIBYTES: Mapping[str, int] = {name: _READS_ROWS_MEBIBYTES.get(name, 512) for name in FUNCTIONS}

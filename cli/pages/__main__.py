@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cli.pages import deploying, events, settings
+from cli.pages import deploying, events, permissions, settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,6 +14,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "settings.md": settings.page(),
         ROOT / "docs" / "asyncapi.yaml": events.asyncapi(),
+        ROOT / "docs" / "permissions.md": permissions.page(),
         deployment: _between(created, "costs", deploying.costs()),
         readme: _between(readme.read_text(), "topics", events.table()),
     }

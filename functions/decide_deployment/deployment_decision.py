@@ -20,7 +20,7 @@ from shared.events import (
     Event,
     Notification,
 )
-from shared.ids import RunId, run_parts
+from shared.ids import RunId, is_test, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
 from shared.prices import list_prices
 from shared.run_end import run_end
@@ -45,9 +45,10 @@ def decide(event: EvaluationCompleted, step: Step) -> Events:
         tell("training job", job, event.began, step.said, step)
     if not _is_about(decision, event):
         return ()
-    if decision.data["verdict"] != Verdict.REJECT:
+    if decision.data["verdict"] != Verdict.REJECT and not is_test(event.model):
         return decision.events
-    end = step.ledger.once(run_key(event.run, "end"), lambda: rejected(event.run, decision))
+    ended = tested if is_test(event.model) else rejected
+    end = step.ledger.once(run_key(event.run, "end"), lambda: ended(event.run, decision))
     return (*decision.events, *end.events)
 
 
@@ -64,7 +65,8 @@ def judged(event: EvaluationCompleted, job: str, settings: Settings, now: dateti
         "job": job,
         "began": iso(event.began),
     }
-    return Outcome(data, _events(event, card, settings, now))
+    # A test run asks nobody and approves nothing: its end tells what the decision would have been.
+    return Outcome(data, () if is_test(event.model) else _events(event, card, settings, now))
 
 
 def rejected(run: RunId, decision: Record) -> Outcome:
@@ -73,6 +75,13 @@ def rejected(run: RunId, decision: Record) -> Outcome:
     aside = ("its rows are set aside: later runs do not train on them",) if card.doubts_rows else ()
     title = f"{run}: rejected, {card.reason}"
     return run_end(run, "rejected", _JUDGE, title, (*card.lines(), *aside), set_aside=card.doubts_rows)
+
+
+def tested(run: RunId, decision: Record) -> Outcome:
+    """The end of a test run, whatever its challenger is worth: nothing of it is ever staged."""
+    card = Card.model_validate(decision.data["card"])
+    title = f"{run}: test run over, {card.verdict.value}: {card.reason}"
+    return run_end(run, "tested", _JUDGE, title, ("a test run: nothing is deployed", *card.lines()))
 
 
 def _events(event: EvaluationCompleted, card: Card, settings: Settings, now: datetime) -> tuple[Event, ...]:

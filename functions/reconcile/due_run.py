@@ -19,7 +19,7 @@ from shared.events import (
     TrainingFailed,
     TrainingRequested,
 )
-from shared.ids import ModelName, RunId, run_id, run_parts
+from shared.ids import ModelName, RunId, is_test, run_id, run_parts
 from shared.ledger import Outcome, Record, run_key
 from shared.rollouts import load
 from shared.step import Step
@@ -32,6 +32,8 @@ def of_run(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
     decision = step.ledger.find(run_key(run, "decision"))
     if decision is None:
         yield from _of_training(model, run, window, step)
+    elif is_test(model):
+        yield _decided(model, run, decision, step)
     elif decision.data["verdict"] == "deploy":
         yield from _of_staging(run, _said(decision, DeploymentApproved), step)
     elif decision.data["verdict"] == "ask":

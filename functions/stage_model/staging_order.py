@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import BadInput
-from shared.ids import ModelName, RunId, run_parts
+from shared.ids import ModelName, RunId, is_test, run_parts
 from shared.ledger import Ledger, Record, run_key, window_key
 from shared.settings import ServingSettings, Settings
 from shared.step import Step
@@ -31,6 +31,8 @@ class Order:
 
 def read_order(run: RunId, step: Step) -> Order:
     """What the ledger says is to be staged; BadInput if nobody approved it, whatever the event says."""
+    if is_test(run_parts(run)[0]):
+        raise BadInput(f"approval of {run}", ["a test run is never deployed"])
     decision = step.ledger.require(run_key(run, "decision"))
     if not _approved(decision, run, step.ledger):
         raise BadInput(f"approval of {run}", ["neither the scorecard nor a person has approved this run"])

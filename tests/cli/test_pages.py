@@ -20,6 +20,7 @@ def test_every_page_is_current() -> None:
         "settings.md": True,
         "asyncapi.yaml": True,
         "deploying.md": True,
+        "permissions.md": True,
         "README.md": True,
     }
 

@@ -17,7 +17,7 @@ from deploy.plan import PUSHER, TRAINER, Target, account_of, deployed_name, plan
 from deploy.runner import Runner
 from deploy.steps import Command, Step
 from shared.events import CATALOGUE
-from shared.wiring import FUNCTIONS, PUBLISHES, SUBSCRIPTIONS, TOPICS
+from shared.wiring import FUNCTIONS, PUBLISHES, SUBSCRIPTIONS, TOPICS, may_publish
 from tests.deploy.standin import StandIn
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +86,7 @@ def test_every_function_may_publish_what_the_wiring_says_and_nothing_else() -> N
     for function in FUNCTIONS:
         member = TARGET.account(account_of(function))
         allowed = {k.split()[-1] for k, held in policies.items() if k.startswith("pubsub") and member in dict_of(held)}
-        assert allowed == {"notifications", *(event.topic for event in PUBLISHES.get(function, ()))}
+        assert allowed == set(may_publish(function))
         assert ["roles/run.invoker", TARGET.account(PUSHER)] in policies[f"run services {deployed_name(function)}"]
 
 

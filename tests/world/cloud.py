@@ -9,6 +9,7 @@ from shared.door import Door
 from shared.envelope import Envelope, Message, decode
 from shared.environment import Environment, read_environment
 from shared.spans import Span
+from tests.world.permissions import EVERY_USE, Unpermitted, permitted
 from tests.world.storage import MemoryStore
 from tests.world.vertex import MemoryVertex
 
@@ -50,10 +51,12 @@ class MemoryBus:
     """Implements shared.bus.Bus: what was published, in order, until `take` hands it out; `history` keeps all of it."""
 
     door: Door
+    use: Callable[[str, str], None] = lambda _thing, _effect: None
     messages: list[tuple[str, Message]] = field(default_factory=list)
     history: list[tuple[str, Message]] = field(default_factory=list)
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> str:
+        self.use(topic, "pubsub.publish")
         return self.door("pubsub.publish", lambda: self._keep(topic, Message(dict(attributes), data)))
 
     def take(self) -> list[tuple[str, Message]]:
@@ -80,18 +83,36 @@ class MemorySpans:
         self.exported.append(span)
 
 
+@dataclass(frozen=True)
+class _Watched:
+    """A door through which what is done to one thing is noted, and refused to who may not do it."""
+
+    cloud: "MemoryCloud"
+    thing: str
+
+    def __call__(self, effect: str, act: Callable[[], T]) -> T:
+        self.cloud.use(self.thing, effect)
+        # What a test lets happen meanwhile is nobody's doing.
+        before, self.cloud.caller = self.cloud.caller, None
+        try:
+            return self.cloud.door(effect, act)  # type: ignore[no-any-return]
+        finally:
+            self.cloud.caller = before
+
+
 class MemoryCloud:
-    """Implements shared.environment.Cloud."""
+    """Implements shared.environment.Cloud; `caller` is the function that is delivered to, if any is."""
 
     def __init__(self, variables: Mapping[str, str] | None = None, door: Any = None) -> None:
         self.environment: Environment = read_environment({**VARIABLES, **(variables or {})})
         self.time = START
         self.door: Any = door or FaultyDoor()
-        self.data = MemoryStore("data", self.now, self.door)
-        self.state = MemoryStore("state", self.now, self.door)
-        self.artefacts = MemoryStore("artefacts", self.now, self.door)
-        self.bus = MemoryBus(self.door)
-        self.vertex = MemoryVertex(self.now, self.door)
+        self.caller: str | None = None
+        self.data = MemoryStore("data", self.now, _Watched(self, "data"))
+        self.state = MemoryStore("state", self.now, _Watched(self, "state"))
+        self.artefacts = MemoryStore("artefacts", self.now, _Watched(self, "artefacts"))
+        self.bus = MemoryBus(self.door, self.use)
+        self.vertex = MemoryVertex(self.now, _Watched(self, "vertex"))
         self.spans = MemorySpans()
         self._tokens = 0
         self.refused: list[tuple[str, Message, str]] = []
@@ -105,3 +126,12 @@ class MemoryCloud:
 
     def pass_time(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
+
+    def use(self, thing: str, effect: str) -> None:
+        """Notes what a function does; raises Unpermitted where the wiring does not give it that."""
+        if self.caller is None:
+            return
+        use = (self.caller, thing, effect)
+        EVERY_USE.add(use)
+        if not permitted(use):
+            raise Unpermitted(use)
