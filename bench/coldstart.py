@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.report import Row, at_most, middle
-from bench.situations import CALL_VERTEX, SITUATIONS, Situation
+from bench.situations import CALL_VERTEX, STARTED, Situation
 from local.processes import Child, Processes, free_port, wait_for_port, without_credentials
 from local.supervisor import PROJECT, Installation, installed
 from shared.envelope import Message
@@ -42,16 +42,16 @@ def measured() -> list[Row]:
         hello = Path(folder) / "main.py"
         hello.write_text(_HELLO)
         cloud = GoogleCloud(read_environment(known))
-        taken: dict[str, list[float]] = {name: [] for name in ("hello", *SITUATIONS)}
+        taken: dict[str, list[float]] = {name: [] for name in ("hello", *STARTED)}
         for number in range(ROUNDS):
             taken["hello"].append(_first_event(hello, "hello", "greetings", Message({}, b"{}"), variables))
-            for name, prepare in SITUATIONS.items():
+            for name, prepare in STARTED.items():
                 topic, message = prepare(Situation(cloud, ModelName(f"{name.replace('_', '-')}-{number}")))
                 source = _ROOT / "functions" / name / "main.py"
                 taken[name].append(_first_event(source, name, topic, message, variables))
     base = middle(taken["hello"])
     rows = [Row("functions-framework hello: process start to first event", 1000 * base, "ms")]
-    for name in SITUATIONS:
+    for name in STARTED:
         limit = LIMIT_WITH_VERTEX if name in CALL_VERTEX else LIMIT
         rows.append(at_most(f"{name}: process start to first event", middle(taken[name]) / base, "× hello", limit))
     return rows

@@ -198,6 +198,41 @@ def roll_back(at: Situation) -> Prepared:
     return at.event(RollbackRequested(model=at.model, rollout=1, by="bench", because="to see"))
 
 
+def detect_drift(at: Situation) -> Prepared:
+    """The report that ends an hour: the hour is judged."""
+    at.settings()
+    at.rollout(100)
+    at.decision("deploy")
+    hour = int(at.cloud.now().timestamp() // 3600)
+    report = EvidenceReported(
+        model=at.model, run=at.run, endpoint=production_endpoint(at.model), deployed_model="1", reporter="bench",
+        interval=hour * 60 + 2, report_seconds=60, requests=3, rows=3,
+    )  # fmt: skip
+    return at.event(report)
+
+
+def score_batch(at: Situation) -> Prepared:
+    """A small file, scored in the function by a model that answers each number with itself."""
+    at.settings()
+    at.rollout(100)
+    signature = {"model": at.model, "run": at.run, "features": [{"name": "p0", "type": "number"}], "labels": []}
+    files = {"signature.json": json.dumps(signature).encode(), "model.onnx": _itself()}
+    for name, content in files.items():
+        at.cloud.artefacts.create(f"{at.model}/{at.run}/1/model/{name}", content)
+    return at.uploaded(f"score/{at.model}/rows.csv", b"p0\n" + b"0.5\n" * 50)
+
+
+def _itself() -> bytes:
+    from onnx import TensorProto, helper
+
+    asked, told = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in ("numbers", "values"))
+    graph = helper.make_graph([helper.make_node("Identity", ["numbers"], ["values"])], "itself", [asked], [told])
+    content: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+    return content
+
+
 def retire_model(at: Situation) -> Prepared:
     return at.event(RetirementDue(model=at.model, run=at.run, what="staging", target="1"))
 
@@ -222,6 +257,10 @@ SITUATIONS: Mapping[str, Callable[[Situation], Prepared]] = {
         deploy_canary, shift_traffic, monitor_canary, record_outcomes, roll_back, retire_model, reconcile, notify,
         record_dead_letter,
     )
+}  # fmt: skip
+# Whoever goes through every order of effects would never come to the end of a day of drift, or of a file's parts.
+STARTED: Mapping[str, Callable[[Situation], Prepared]] = {
+    **SITUATIONS, "detect_drift": detect_drift, "score_batch": score_batch,
 }  # fmt: skip
 CALL_VERTEX = frozenset(
     {

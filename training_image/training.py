@@ -20,6 +20,7 @@ from training_image.preprocessing import Shape, matrix
 from training_image.rows import Table, Upload, read_table
 from training_image.selection import assign_folds, best, cross_validate
 from training_image.signature import NamedFeature, Signature
+from training_image.threads import threads_for
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,12 @@ def train(
     shape = Shape(table.numbers.shape[1], table.texts.shape[1], settings.preprocessing)
     assigned = assign_folds(goal.strata, table.judged, folds, seed)
     tried = []
-    for candidate in wanted:
-        tried.append(cross_validate(candidate, shape, rows, goal, assigned, seed, primary))
-        tell(f"{candidate.name}: {primary.name} {tried[-1].score:.4g} in {folds}-fold cross-validation")
-    chosen = best(tried, primary)
-    fitted = chosen.candidate.build(shape, seed).fit(rows, goal.target)
+    with threads_for(rows.size):
+        for candidate in wanted:
+            tried.append(cross_validate(candidate, shape, rows, goal, assigned, seed, primary))
+            tell(f"{candidate.name}: {primary.name} {tried[-1].score:.4g} in {folds}-fold cross-validation")
+        chosen = best(tried, primary)
+        fitted = chosen.candidate.build(shape, seed).fit(rows, goal.target)
     exported = to_onnx(fitted, _signature(plan, table, goal))
     proof = check(fitted, exported, table, goal)
     tell(f"{chosen.candidate.name} exported; it answers {proof.rows} rows as it was fitted")

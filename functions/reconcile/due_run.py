@@ -1,6 +1,7 @@
 """What an open run still waits for, and the training jobs that nobody waits for."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from shared.artefacts import EVALUATION, completed, read_artefact, stored_digest
@@ -15,12 +16,13 @@ from shared.events import (
     EvaluationCompleted,
     Event,
     Notification,
+    RunEvent,
     SmokePassed,
     TrainingFailed,
     TrainingRequested,
 )
 from shared.ids import ModelName, RunId, is_test, run_id, run_parts
-from shared.ledger import Outcome, Record, run_key
+from shared.ledger import Outcome, Record, run_key, window_key
 from shared.rollouts import load
 from shared.step import Step
 from shared.vertex import Job
@@ -71,7 +73,7 @@ def _of_training(model: ModelName, run: RunId, window: int, step: Step) -> Itera
         event = TrainingFailed(
             model=model, run=run, attempt=attempt, job=job.name, reason=reason, log=log, began=job.began
         )
-        yield step.ledger.envelope(event, run_key(run, f"job-{attempt}/failed"))
+        yield _in_its_trace(step.ledger.envelope(event, run_key(run, f"job-{attempt}/failed")), step)
     elif job.ended:
         yield from _evaluated(model, run, record, job, step)
 
@@ -106,7 +108,15 @@ def _evaluated(model: ModelName, run: RunId, record: Record, job: Job, step: Ste
             model=model, run=run, attempt=record.data["attempt"], job=record.data["job"], artefacts=place,
             digest=stored_digest(store, place), evaluation=evaluation, began=job.began,
         )  # fmt: skip
-    yield step.ledger.envelope(event, f"{record.key}/ended")
+    yield _in_its_trace(step.ledger.envelope(event, f"{record.key}/ended"), step)
+
+
+def _in_its_trace(envelope: Envelope, step: Step) -> Envelope:
+    """What is told of a run's job, in the trace of the run and not in that of the tick that saw it."""
+    assert isinstance(envelope.payload, RunEvent)
+    opened = step.ledger.require(window_key(*run_parts(envelope.payload.run)))
+    before = next((each.traceparent for each in opened.events if each.traceparent), envelope.traceparent)
+    return replace(envelope, traceparent=before)
 
 
 def _decided(model: ModelName, run: RunId, decision: Record, step: Step) -> Envelope:

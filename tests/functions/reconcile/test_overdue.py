@@ -23,9 +23,10 @@ from shared.events import (
 )
 from shared.foreign import DATA_UPLOADED
 from shared.ids import UploadId
-from shared.ledger import Outcome, window_key
+from shared.ledger import Author, Ledger, Outcome, window_key
 from shared.rollouts import staging_endpoint
-from shared.settings import current
+from shared.settings import Settings, current
+from shared.trace import started
 from shared.vertex import JobOrder
 from shared.windows import Upload, carry
 from tests.functions.standing_rollout import (
@@ -105,6 +106,18 @@ def test_however_a_job_ended_without_success_the_next_tick_says_so(cloud: Memory
     (failed,) = due(cloud)
     assert isinstance(failed, TrainingFailed)
     assert failed.reason.startswith(f"the job ended {state}")
+
+
+def test_what_is_told_of_a_job_is_in_the_trace_of_its_run() -> None:
+    cloud, trace = known(MemoryCloud()), started("what closed the window")
+    settings = Settings.model_validate({"data": {"target": "digit"}}).model_dump(mode="json")
+    closing = Ledger(cloud.state, Author("launch_training", "e", trace, cloud.now, cloud.token))
+    notice = Notification(model=MODEL, run=RUN, title="its window is closed")
+    closing.record(window_key(MODEL, 2), Outcome({"run": RUN, "uploads": [], "settings": settings}, (notice,)))
+    recorded_job(cloud, "FAILED")
+    assert tick(cloud) == 200
+    (failed,) = [each for each in cloud.bus.events() if isinstance(each.payload, TrainingFailed)]
+    assert failed.traceparent == trace
 
 
 def test_a_failure_is_told_although_its_log_cannot_be_read(cloud: MemoryCloud) -> None:
