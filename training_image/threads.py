@@ -12,6 +12,7 @@ CELLS_FOR_THREADS = 5_000_000
 
 def threads_for(cells: int) -> AbstractContextManager[Any]:
     """While it is entered, what is calculated has one thread if the table is not a large one."""
+    import sklearn.ensemble  # noqa: F401  (what is loaded only later would not be limited)
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[Any] = threadpool_limits(1 if cells < CELLS_FOR_THREADS else None)

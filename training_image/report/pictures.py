@@ -12,7 +12,7 @@ from training_image.report.findings import Bin, Confusion, Curve, Importance
 _GOOD, _BAD, _QUIET = "#66a182", "#d1495b", "#9a9a9a"
 _UNIT = (0.0, 1.0)
 _ROW = 24
-_NAMES = 170
+_NAMES = 230
 _BARS = 300
 _NUMBERS = 150
 
@@ -101,7 +101,7 @@ def importance(found: Sequence[Importance], metric: str) -> str:
         y = 6 + row * _ROW
         length = max(one.loss, 0) / most * _BARS
         shapes += [
-            text(_NAMES - 8, y + 14, one.feature[:24], "end"),
+            text(_NAMES - 8, y + 14, one.feature[:36], "end"),
             square(_NAMES, y + 3, max(length, 1), _ROW - 8, COLOURS[0]),
             text(_NAMES + length + 6, y + 14, f"{one.loss:.3g}"),
         ]
@@ -121,7 +121,7 @@ def gains(compared: Sequence[tuple[str, Difference]], title: str) -> str:
 
 
 def _gain(name: str, gain: Difference, y: float, middle: float, scale: float) -> Iterator[str]:
-    yield text(_NAMES - 8, y + 12, name[:26], "end")
+    yield text(_NAMES - 8, y + 12, name[:36], "end")
     if gain.estimate is None:
         yield text(middle + 6, y + 12, "unknown", colour=_QUIET)
         return
