@@ -119,6 +119,10 @@ class Ledger:
         """What stands below a prefix, in the order of the keys."""
         return self.store.entries(prefix)
 
+    def entries_known(self, prefix: str) -> list[Entry]:
+        """The same as far as it is known: what others created a moment ago may be missing."""
+        return self.store.entries_known(prefix)
+
     def envelope(self, event: Event, name: str) -> Envelope:
         """An event in this author's name; the same name gives the same id again."""
         author = self.author

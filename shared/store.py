@@ -50,6 +50,9 @@ class Store(Protocol):
     def entries(self, prefix: str) -> list[Entry]:
         """Every object below the prefix, in the order of their keys."""
 
+    def entries_known(self, prefix: str) -> list[Entry]:
+        """Of what is below the prefix, at least all that came by way of this store and all that is not quite new."""
+
     def folders(self, prefix: str) -> list[str]:
         """The names that directly follow the prefix up to the next slash, sorted."""
 
@@ -104,6 +107,9 @@ class CloudStore:
             "storage.list",
             lambda: [_entry(blob) for blob in self._client.list_blobs(self._bucket, prefix=prefix, fields=fields)],
         )
+
+    def entries_known(self, prefix: str) -> list[Entry]:
+        return self.entries(prefix)
 
     def folders(self, prefix: str) -> list[str]:
         def listed() -> list[str]:

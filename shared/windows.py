@@ -7,13 +7,14 @@ Writer, closer and sweeper all carry a marker this way, one window at a time, ne
 put down before the window closed is in its list, and one that came too late is seen to have come too late.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from shared.ids import ModelName, UploadId
 from shared.ledger import Ledger, Outcome, Record, pending_prefix, window_key, windows_prefix
+from shared.store import Entry
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,19 @@ class Waiting:
 
 def waiting(ledger: Ledger, model: ModelName, window: int) -> Waiting:
     """What the markers in a window say, read off the listing alone."""
-    markers = ledger.entries(pending_prefix(model, window))
+    return _summed(ledger.entries(pending_prefix(model, window)))
+
+
+def known_to_wait(ledger: Ledger, model: ModelName, window: int) -> Waiting:
+    """At least what this process put there, and all that others did but for the last moments.
+
+    So the time that a file takes does not grow with the number of files that came before it. Who is overlooked is
+    counted by the next upload, or by reconcile at its next tick.
+    """
+    return _summed(ledger.entries_known(pending_prefix(model, window)))
+
+
+def _summed(markers: Sequence[Entry]) -> Waiting:
     rows = sum(int(marker.metadata.get("rows", "0")) for marker in markers)
     return Waiting(rows, min((marker.created for marker in markers), default=None))
 

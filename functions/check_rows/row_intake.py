@@ -26,7 +26,7 @@ from shared.tables.forms import Dialect
 from shared.tables.source import UploadSource
 from shared.threshold import crossed
 from shared.uploading import AGAIN
-from shared.windows import Upload, carry, last_window, waiting
+from shared.windows import Upload, carry, known_to_wait, last_window
 
 MAX_REASONS = 50  # more would not be read, and the event that tells them has to stay small
 _SKIPPED_SUFFIXES = (".tmp", "/")
@@ -200,7 +200,7 @@ def _said_of_accepted(name: str, judged: dict[str, Any]) -> str | None:
 def _ask(verdict: Record, model: ModelName, settings: Settings, step: Step) -> Events:
     """Sums the open window and says how far it is; asks for training once it is due."""
     window = last_window(step.ledger, model) + 1
-    found = waiting(step.ledger, model, window)
+    found = known_to_wait(step.ledger, model, window)
     reason = crossed(settings.threshold, found, step.cloud.now())
     if reason is not None:
         asked = TrainingRequested(model=model, reason=reason, window=window, rows=found.rows)

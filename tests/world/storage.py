@@ -61,6 +61,9 @@ class MemoryStore:
     def entries(self, prefix: str) -> list[Entry]:
         return self._door("storage.list", lambda: [self._generations[key][-1].entry for key in self._below(prefix)])
 
+    def entries_known(self, prefix: str) -> list[Entry]:
+        return self.entries(prefix)
+
     def folders(self, prefix: str) -> list[str]:
         return self._door("storage.list", lambda: list(self._folders(prefix)))
 
