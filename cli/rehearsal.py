@@ -217,6 +217,9 @@ class Aside:
         made = [self._entry(key) for key in self.made if key.startswith(prefix)]
         return sorted([*kept, *made], key=lambda entry: entry.key)
 
+    def entries_known(self, prefix: str) -> list[Entry]:
+        return self.entries(prefix)
+
     def folders(self, prefix: str) -> list[str]:
         made = {key[len(prefix) :].split("/")[0] for key in self.made if key.startswith(prefix) and "/" in key}
         return sorted({*self._real.folders(prefix), *made})
