@@ -36,6 +36,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def _whole(session: pytest.Session) -> bool:
     """Whether every test was run, and none failed on the way."""
     given = session.config
-    chosen = given.getoption("keyword") or given.getoption("markexpr") or given.getoption("lf")
+    chosen = given.getoption("keyword") or given.getoption("markexpr") or given.getoption("lf", False)
     everything = given.args_source is pytest.Config.ArgsSource.TESTPATHS
     return everything and not chosen and not session.testsfailed and not given.getoption("collectonly")
