@@ -4,7 +4,7 @@ from datetime import datetime
 
 from shared.evidence_rules import EvidenceRules
 from shared.ids import RunId, run_parts
-from shared.ledger import Record, window_key
+from shared.ledger import Record, run_key, window_key
 from shared.settings import Settings
 from shared.step import Step
 
@@ -15,9 +15,16 @@ def settings_of(run: RunId, step: Step) -> Settings:
 
 
 def rules_of(opened: Record, step: Step) -> EvidenceRules:
-    """The rules of the run whose candidate it is."""
-    window = step.ledger.require(window_key(*run_parts(RunId(opened.data["candidate"]["run"]))))
-    return EvidenceRules.model_validate(window.data["settings"]["evidence"])
+    """The rules of the run whose candidate it is; a regression waits for no labels, for no receipt asks for one."""
+    run = RunId(opened.data["candidate"]["run"])
+    window = step.ledger.require(window_key(*run_parts(run)))
+    rules = EvidenceRules.model_validate(window.data["settings"]["evidence"])
+    return rules.model_copy(update={"labels_required": False}) if _is_regression(run, step) else rules
+
+
+def _is_regression(run: RunId, step: Step) -> bool:
+    decision = step.ledger.find(run_key(run, "decision"))
+    return decision is not None and decision.data.get("evaluation", {}).get("task") == "regression"
 
 
 def interval_of(at: datetime, rules: EvidenceRules) -> int:

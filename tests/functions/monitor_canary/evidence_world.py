@@ -8,7 +8,7 @@ from shared.environment import using
 from shared.errors import SerinError
 from shared.events import EvidenceReported
 from shared.ids import ModelName, RunId
-from shared.ledger import Outcome
+from shared.ledger import Outcome, run_key
 from shared.settings import parse
 from tests.faults.deliveries import entry_point, pushed
 from tests.functions.standing_run import ledger
@@ -42,10 +42,12 @@ class Canary:
 
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     steps: tuple[int, ...] = (5, 100)
+    task: str = "classification"
 
     def __post_init__(self) -> None:
         settings = parse(SETTINGS).model_dump(mode="json")
         self.record("windows/digits/000002", {"run": RUN, "settings": settings, "uploads": []})
+        self.record(run_key(RUN, "decision"), {"evaluation": {"task": self.task}})
         base = {"id": "1", "version": "m@1", "run": "digits-000001", "artefacts": "gs://a/1"}
         candidate = {"id": "2", "version": "m@2", "run": RUN, "artefacts": "gs://a/2"}
         opened = {"run": RUN, "candidate": candidate, "base": base, "steps": list(self.steps)}

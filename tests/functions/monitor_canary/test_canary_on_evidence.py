@@ -9,24 +9,12 @@ from shared.events import EvidenceReported, RollbackRequested, TrafficRequested,
 from shared.ids import ModelName, RunId
 from shared.ledger import Outcome
 from shared.settings import parse
+from tests.functions.monitor_canary.evidence_world import SETTINGS
 from tests.functions.standing_run import ledger
 from tests.world.cloud import START, MemoryCloud
 from tests.world.running import data_of, deliver, send
 
 MODEL, RUN = ModelName("digits"), RunId("digits-000002")
-SETTINGS = b"""
-[data]
-target = "digit"
-[evidence]
-report_seconds = 1
-grace_intervals = 1
-wrong_margin_points = 8
-error_margin_points = 25
-slow_margin_points = 25
-slow_floor_seconds = 0.5
-minimum_requests = 10
-minimum_seconds = 3
-"""
 FIRST = int(START.timestamp())
 FAST = {"10": 1}
 

@@ -227,6 +227,14 @@ def test_when_only_labels_are_missing_people_are_told_once_and_the_canary_waits(
     assert len(said(canary, TrafficRequested)) == 1
 
 
+def test_a_regression_goes_on_without_labels_for_no_receipt_asks_for_any() -> None:
+    canary = Canary(task="regression")
+    for second in range(60):
+        canary.second(second, labelled=0, wrong=0)
+    assert len(said(canary, TrafficRequested)) == 1
+    assert said(canary, Notification) == []
+
+
 def test_a_split_that_is_not_the_ordered_one_is_a_pause_with_a_notice() -> None:
     canary = Canary()
     for second in range(12):
