@@ -70,7 +70,8 @@ class CsvIntake:
         return taken
 
     def _may_prove(self, size: int) -> bool:
-        return size >= self._piece_bytes and not self._account.looks_at_every_row
+        least = self._piece_bytes if self._known is None else min(self._piece_bytes, _SLICE_BYTES)
+        return size >= least and not self._account.looks_at_every_row
 
     def _open(self, buffer: bytes, final: bool) -> int:
         """Takes the first record, which names the columns; answers how many bytes it was."""

@@ -10,6 +10,7 @@ from shared.envelope import Message
 from shared.errors import Transient
 from shared.events import Notification, TrainingRequested
 from shared.ids import upload_id
+from shared.remembering import RememberingStore
 from shared.uploading import AGAIN
 from tests.functions.standing_run import foreign, keys, published
 from tests.world.cloud import MemoryCloud
@@ -301,3 +302,13 @@ def test_rows_that_have_waited_long_enough_train_with_the_next_that_come(cloud: 
     (asked,) = published(cloud)
     assert isinstance(asked, TrainingRequested)
     assert (asked.reason, asked.window, asked.rows) == ("age", 1, 3)
+
+
+def test_a_process_that_lists_seldom_knows_its_own_rows_at_once(cloud: MemoryCloud) -> None:
+    memory, effects = cloud.state, cloud.door.effects
+    cloud.state = RememberingStore(memory, lambda: float(effects.count("storage.list")))  # type: ignore[assignment]
+    cloud.data.put("settings/digits.toml", b'[data]\ntarget = "digit"\n[threshold]\nat_least = 3\n')
+    check(cloud, announced(cloud, ROWS))
+    check(cloud, announced(cloud, b"p0,digit\n5,6\n", "data/digits/b.csv"))
+    asked = [event for event in published(cloud) if isinstance(event, TrainingRequested)]
+    assert [event.rows for event in asked] == [3]
