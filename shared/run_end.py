@@ -20,15 +20,16 @@ _SEVERITY: dict[Ending, Literal["info", "warning", "error"]] = {
 
 def run_end(
     run: RunId, outcome: Ending, by: str, title: str, reasons: Sequence[str], *follow: Event,
-    set_aside: bool = False, wanted: str | None = None,
+    set_aside: bool = False, wanted: str | None = None, link: str | None = None,
 ) -> Outcome:  # fmt: skip
     """The record of a run's end with its notice, and whatever else follows from it.
 
-    `set_aside` says that later runs do not train on its rows; `wanted` is what the reader of the notice can do next.
+    `set_aside` says that later runs do not train on its rows; `wanted` is what the reader of the notice can do next,
+    `link` what he can open.
     """
     notice = Notification(
         model=run_parts(run)[0], run=run, severity=_SEVERITY[outcome], title=title[:_MAX_TITLE], why=tuple(reasons),
-        next=wanted,
+        next=wanted, link=link,
     )  # fmt: skip
     data = {"outcome": outcome, "by": by, "reasons": list(reasons), "set_aside": set_aside}
     return Outcome(data, (notice, *follow))

@@ -32,6 +32,11 @@ class Entry:
     md5: str = ""
 
 
+def _content_type(key: str) -> str:
+    """A report is to be opened, all else to be kept."""
+    return "text/html; charset=utf-8" if key.endswith(".html") else "application/octet-stream"
+
+
 class Store(Protocol):
     """One bucket."""
 
@@ -82,7 +87,7 @@ class CloudStore:
         try:
             self._door(
                 "storage.create",
-                lambda: blob.upload_from_string(body, content_type="application/octet-stream", if_generation_match=0),
+                lambda: blob.upload_from_string(body, content_type=_content_type(key), if_generation_match=0),
             )
         except Conflict:
             return None

@@ -22,6 +22,7 @@ from shared.events import (
 )
 from shared.ids import RunId, is_test, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
+from shared.links import link_to
 from shared.prices import list_prices
 from shared.run_end import run_end
 from shared.scorecard import Card, Verdict, grade
@@ -41,18 +42,20 @@ def decide(event: EvaluationCompleted, step: Step) -> Events:
         if job is None:
             return ()
         settings = _settings(event.run, step)
-        decision = step.ledger.once(key, lambda: judged(event, job.data["job"], settings, step.cloud.now()))
+        link = _report(event.artefacts, settings, step)
+        decision = step.ledger.once(key, lambda: judged(event, job.data["job"], settings, step.cloud.now(), link))
         tell("training job", job, event.began, step.said, step)
     if not _is_about(decision, event):
         return ()
     if decision.data["verdict"] != Verdict.REJECT and not is_test(event.model):
         return decision.events
     ended = tested if is_test(event.model) else rejected
-    end = step.ledger.once(run_key(event.run, "end"), lambda: ended(event.run, decision))
+    link = _report(event.artefacts, _settings(event.run, step), step)
+    end = step.ledger.once(run_key(event.run, "end"), lambda: ended(event.run, decision, link))
     return (*decision.events, *end.events)
 
 
-def judged(event: EvaluationCompleted, job: str, settings: Settings, now: datetime) -> Outcome:
+def judged(event: EvaluationCompleted, job: str, settings: Settings, now: datetime, link: str | None = None) -> Outcome:
     """The decision on an evaluation under a run's settings."""
     card = grade(event.evaluation, settings.decision)
     data = {
@@ -66,25 +69,34 @@ def judged(event: EvaluationCompleted, job: str, settings: Settings, now: dateti
         "began": iso(event.began),
     }
     # A test run asks nobody and approves nothing: its end tells what the decision would have been.
-    return Outcome(data, () if is_test(event.model) else _events(event, card, settings, now))
+    return Outcome(data, () if is_test(event.model) else _events(event, card, settings, now, link))
 
 
-def rejected(run: RunId, decision: Record) -> Outcome:
+def rejected(run: RunId, decision: Record, link: str | None = None) -> Outcome:
     """The end of a run whose challenger was rejected, as its decision tells it."""
     card = Card.model_validate(decision.data["card"])
     aside = ("its rows are set aside: later runs do not train on them",) if card.doubts_rows else ()
     title = f"{run}: rejected, {card.reason}"
-    return run_end(run, "rejected", _JUDGE, title, (*card.lines(), *aside), set_aside=card.doubts_rows)
+    reasons = (*card.lines(), *aside)
+    return run_end(run, "rejected", _JUDGE, title, reasons, set_aside=card.doubts_rows, link=link)
 
 
-def tested(run: RunId, decision: Record) -> Outcome:
+def tested(run: RunId, decision: Record, link: str | None = None) -> Outcome:
     """The end of a test run, whatever its challenger is worth: nothing of it is ever staged."""
     card = Card.model_validate(decision.data["card"])
     title = f"{run}: test run over, {card.verdict.value}: {card.reason}"
-    return run_end(run, "tested", _JUDGE, title, ("a test run: nothing is deployed", *card.lines()))
+    return run_end(run, "tested", _JUDGE, title, ("a test run: nothing is deployed", *card.lines()), link=link)
 
 
-def _events(event: EvaluationCompleted, card: Card, settings: Settings, now: datetime) -> tuple[Event, ...]:
+def _report(place: str, settings: Settings, step: Step) -> str:
+    """Where the report can be opened; of a trainer of one's own, which need not leave any, the artefacts' folder."""
+    known = place if settings.training.image else f"{place}{REPORT}"
+    return link_to(known, step.cloud.environment.storage_endpoint)
+
+
+def _events(
+    event: EvaluationCompleted, card: Card, settings: Settings, now: datetime, link: str | None
+) -> tuple[Event, ...]:
     model, _ = run_parts(event.run)
     reasons = card.lines()
     match card.verdict:
@@ -93,17 +105,16 @@ def _events(event: EvaluationCompleted, card: Card, settings: Settings, now: dat
                 model=model, run=event.run, artefacts=event.artefacts, digest=event.digest, score=card.total,
                 by=_JUDGE, reasons=reasons, card=card,
             )  # fmt: skip
-            return approved, _notice(event.run, f"deployed, {card.reason}", reasons, None)
+            return approved, _notice(event.run, f"deployed, {card.reason}", reasons, None, link)
         case Verdict.ASK:
             priced = forecast(list_prices(), settings)
             asked = _question(event, card, settings.approval, priced, now)
             who = f" (by {', '.join(asked.approvers)})" if asked.approvers else ""
             wanted = (
-                f"serin approve {event.run} or serin reject {event.run}{who},"
-                f" before {asked.expires:%Y-%m-%d %H:%M} UTC; {asked.report} shows why"
+                f"serin approve {event.run} or serin reject {event.run}{who}, before {asked.expires:%Y-%m-%d %H:%M} UTC"
             )
             why = (*reasons, told_costs(priced))
-            return asked, _notice(event.run, f"a person is asked, {card.reason}", why, wanted)
+            return asked, _notice(event.run, f"a person is asked, {card.reason}", why, wanted, link)
         case Verdict.REJECT:
             rejection = DeploymentRejected(
                 model=model, run=event.run, score=card.total, by=_JUDGE, reasons=reasons, card=card,
@@ -113,9 +124,10 @@ def _events(event: EvaluationCompleted, card: Card, settings: Settings, now: dat
     assert_never(card.verdict)
 
 
-def _notice(run: RunId, title: str, reasons: tuple[str, ...], wanted: str | None) -> Notification:
+def _notice(run: RunId, title: str, reasons: tuple[str, ...], wanted: str | None, link: str | None) -> Notification:
     model, _ = run_parts(run)
-    return Notification(model=model, run=run, title=f"{run}: {title}"[:_MAX_TITLE], why=reasons, next=wanted)
+    title = f"{run}: {title}"[:_MAX_TITLE]
+    return Notification(model=model, run=run, title=title, why=reasons, next=wanted, link=link)
 
 
 def _question(

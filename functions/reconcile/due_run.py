@@ -23,6 +23,7 @@ from shared.events import (
 )
 from shared.ids import ModelName, RunId, is_test, run_id, run_parts
 from shared.ledger import Outcome, Record, run_key, window_key
+from shared.links import link_to
 from shared.rollouts import load
 from shared.step import Step
 from shared.vertex import Job
@@ -157,8 +158,8 @@ def _reminder(asked: ApprovalRequested, decision: Record, step: Step) -> Iterato
         model=asked.model, run=asked.run, severity="warning",
         title=f"{asked.run}: still waits for an answer, half of the time is over",
         why=(asked.question, *asked.reasons),
-        next=f"serin approve {asked.run} or serin reject {asked.run}{who}, before {asked.expires:%Y-%m-%d %H:%M} UTC;"
-        f" {asked.report} shows why",
+        next=f"serin approve {asked.run} or serin reject {asked.run}{who}, before {asked.expires:%Y-%m-%d %H:%M} UTC",
+        link=link_to(asked.report, step.cloud.environment.storage_endpoint) if asked.report else None,
     )  # fmt: skip
     reminded = step.ledger.once(run_key(asked.run, "reminder"), lambda: Outcome({}, (notice,)))
     if step.cloud.now() < reminded.at + timedelta(seconds=step.cloud.environment.lease_seconds):

@@ -24,6 +24,7 @@ from shared.events import Notification
 from shared.foreign import ObjectFinalized
 from shared.ids import MODEL_NAME, ModelName, RunId, UploadId, upload_id
 from shared.ledger import Outcome, Record, score_key, scoring_prefix
+from shared.links import link_to
 from shared.rollouts import production
 from shared.settings import current
 from shared.step import Events, Step
@@ -219,6 +220,7 @@ def _end(file: _File, opened: Record, step: Step, job: str | None, counts: dict[
         severity="warning" if counts["bad"] else "info",
         title=f"{file.model}: {counts['scored']} of {counts['rows']} rows of {file.title} are scored"[:200],
         why=tuple(why),
+        link=link_to(place, step.cloud.environment.storage_endpoint),
     )
     kept = {name: opened.data[name] for name in ("name", "version", "run")}
     data = {"outcome": "scored", **kept, **counts, "job": job, "results": place, "reasons": []}

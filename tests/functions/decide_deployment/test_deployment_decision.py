@@ -118,11 +118,10 @@ def test_between_the_bounds_a_person_is_asked_until_the_settings_time_is_over(cl
     assert isinstance(asked, ApprovalRequested)
     assert isinstance(notice, Notification)
     assert (asked.score, (asked.expires - START).total_seconds()) == (60, 72 * 3600)
-    report = "gs://artefacts/digits/digits-000002/1/model/report.html"
-    assert notice.next == (
-        f"serin approve {RUN} or serin reject {RUN}, before 2026-01-04 00:00 UTC; {report} shows why"
-    )
-    assert (asked.report, asked.approvers) == (report, ())
+    assert notice.next == f"serin approve {RUN} or serin reject {RUN}, before 2026-01-04 00:00 UTC"
+    assert asked.report == "gs://artefacts/digits/digits-000002/1/model/report.html"
+    assert notice.link == "https://storage.cloud.google.com/artefacts/digits/digits-000002/1/model/report.html"
+    assert asked.approvers == ()
     assert asked.question.startswith(f"Shall {RUN} get its first traffic? 60 points")
     assert "end" not in records(cloud)
 
@@ -138,6 +137,15 @@ def test_who_is_asked_is_told_what_a_yes_would_cost(cloud: MemoryCloud) -> None:
     assert month.dollars == pytest.approx(730 * 0.1095, rel=0.1)
     assert notice.why[-1].startswith("costs, at list prices of 20")
     assert "an idle month $" in notice.why[-1]
+
+
+def test_of_a_trainer_of_ones_own_which_need_not_leave_a_report_the_folder_is_linked() -> None:
+    cloud = MemoryCloud()
+    open_run(cloud, training={"image": "own-trainer:1"})
+    record(cloud, "job-1", {"job": JOB, "attempt": 1})
+    assert decide(cloud, middling()) == 200
+    (notice,) = [each for each in published(cloud) if isinstance(each, Notification)]
+    assert notice.link == "https://console.cloud.google.com/storage/browser/artefacts/digits/digits-000002/1/model/"
 
 
 def test_those_who_may_answer_are_named_in_the_question() -> None:

@@ -74,7 +74,9 @@ def test_a_small_file_has_its_results_at_once_and_no_job() -> None:
     assert {*lines(cloud, "results")[0]} == {"row", "label", "probability", "anomaly_score", "anomalous"}
     assert [(line["row"], line["reasons"]) for line in lines(cloud, "bad_rows")] == [(2, ["not-a-number size"])]
     assert cloud.vertex.batches == []
-    assert [notice.title for notice in notices(cloud)] == ["digits: 3 of 4 rows of 'march.csv' are scored"]
+    (notice,) = notices(cloud)
+    assert notice.title == "digits: 3 of 4 rows of 'march.csv' are scored"
+    assert (notice.link or "").startswith("https://console.cloud.google.com/storage/browser/artefacts/scored/digits/")
 
 
 def test_during_a_canary_the_version_in_production_scores_every_row() -> None:
