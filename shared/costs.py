@@ -195,8 +195,8 @@ def _cores(machine: str) -> int:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:.0f} s"
+    return f"{round(seconds / 60, 1):g} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:g} h"
+    return f"{round(seconds / 3600, 2):g} h"

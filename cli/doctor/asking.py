@@ -16,6 +16,7 @@ from deploy.steps import Command
 
 _TIMEOUT_SECONDS = 30.0
 _IMAGE = re.compile(r"([a-z0-9-]+)-docker\.pkg\.dev/([^/]+)/([^/]+)/([^:@]+)([:@])(.+)")
+DISABLED = "SERVICE_DISABLED"
 _FORMAT = re.compile(r"value\(([\w.]+)\)")
 
 
@@ -132,6 +133,13 @@ class Eyes:
         return rest if rest.answer.status else Looked(Answer(0), _joined(found, rest.resource))
 
 
+def api(command: Command) -> str:
+    """The name of the API that a look asks."""
+    route = _route(command)
+    assert route is not None
+    return f"{route.service}.googleapis.com"
+
+
 def words(command: Command) -> tuple[str, ...]:
     """A command without its flags and without the track (alpha, beta) that it is on."""
     return tuple(each for each in command if not each.startswith("--") and each not in ("alpha", "beta"))
@@ -167,7 +175,8 @@ def _refusal(status: int, found: Mapping[str, Any]) -> str:
     error = found.get("error", {})
     if status == 404:
         return f"NOT_FOUND: {error.get('message', 'not found')}"
-    return f"{error.get('status', status)}: {error.get('message', 'no reason given')}"
+    disabled = any(detail.get("reason") == DISABLED for detail in error.get("details", []))
+    return f"{DISABLED if disabled else error.get('status', status)}: {error.get('message', 'no reason given')}"
 
 
 def _joined(first: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:

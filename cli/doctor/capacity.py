@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.doctor.asking import at
-from cli.doctor.findings import Finding
+from cli.doctor.findings import Finding, unknown
 from cli.doctor.places import OnGoogle
 from deploy.gcloud import absent
 from deploy.plan import Target, deployed_name
@@ -72,11 +72,11 @@ def needs(training: TrainingSettings, serving: ServingSettings) -> tuple[Need, .
 
 def quotas(place: OnGoogle, wanted: tuple[Need, ...]) -> Iterator[Finding]:
     """Each need held against the quota that is in force in the region."""
-    found = place.look(("quotas", "info", "list", f"--service={_VERTEX}"))
+    look = ("quotas", "info", "list", f"--service={_VERTEX}")
+    found = place.look(look)
     for need in wanted:
         if found.answer.status:
-            enable = f"gcloud services enable cloudquotas.googleapis.com --project={place.project}"
-            yield Finding("quotas", need.what, "unknown", found.answer.err, (enable,))
+            yield unknown("quotas", need.what, look, found, place)
         else:
             yield _quota(place, need, found.resource.get("quotaInfos", []))
 

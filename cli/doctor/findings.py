@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
-from cli.doctor.asking import Looked, at, words
+from cli.doctor.asking import DISABLED, Looked, api, at, words
 from deploy.gcloud import absent
 from deploy.steps import Command, Step
 
@@ -71,6 +71,11 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
     "scheduler jobs create": {"schedule": "schedule", "time-zone": "timeZone", "topic": "pubsubTarget.topicName"},
 }
 _UNCHANGEABLE = {"pubsub subscriptions create": {"topic", "message-filter"}, "storage buckets create": {"location"}}
+_TOGETHER = (
+    {"push-endpoint", "push-auth-service-account", "push-auth-token-audience"},
+    {"min-retry-delay", "max-retry-delay"},
+    {"dead-letter-topic", "max-delivery-attempts"},
+)
 _AREAS = (
     ("services identity", "service agents"),
     ("storage service-agent", "service agents"),
@@ -91,21 +96,28 @@ _AREAS = (
 
 def examined(step: Step, place: Place) -> Finding:
     """What is to be said of one step of the plan."""
-    area = area_of(step)
+    area, title = area_of(step), place.filled(step.title)
     look = step.look.command if step.look else _agent_look(step)
     if look is None or not place.offers(look):
-        return Finding(area, step.title, "not applicable")
+        return Finding(area, title, "not applicable")
     found = place.look(look)
     if absent(found.answer):
-        return Finding(area, step.title, "wrong", "it is not there", place.mending(step.make, there=False))
+        return Finding(area, title, "wrong", "it is not there", place.mending(step.make, there=False))
     if found.answer.status:
-        return Finding(area, step.title, "unknown", found.answer.err)
+        return unknown(area, title, look, found, place)
     if step.look is None or step.look.wanted(found.answer.out):
-        return _compared(step, area, found.resource, place)
+        return _compared(step, area, title, found.resource, place)
     if step.frozen:
-        return Finding(area, step.title, "wrong", step.frozen, place.mending((*step.remove, *step.make), there=True))
+        return Finding(area, title, "wrong", step.frozen, place.mending((*step.remove, *step.make), there=True))
     why = "the role is not granted" if "add-iam-policy-binding" in step.make[0] else "it is not as planned"
-    return Finding(area, step.title, "wrong", why, place.mending(step.make, there=False))
+    return Finding(area, title, "wrong", why, place.mending(step.make, there=False))
+
+
+def unknown(area: str, what: str, look: Command, found: Looked, place: Place) -> Finding:
+    """What could not be looked at; an API that is not enabled can be."""
+    disabled = found.answer.err.startswith(DISABLED)
+    mend = place.mending((("services", "enable", api(look)),), there=False) if disabled else ()
+    return Finding(area, what, "unknown", found.answer.err, mend)
 
 
 def area_of(step: Step) -> str:
@@ -128,29 +140,30 @@ def _agent_look(step: Step) -> Command | None:
     return ("projects", "get-iam-policy", "{project}", "--format=json") if agents else None
 
 
-def _compared(step: Step, area: str, resource: Any, place: Place) -> Finding:
+def _compared(step: Step, area: str, title: str, resource: Any, place: Place) -> Finding:
     if step.look is None:
-        return _agents(step, area, resource, place)
+        return _agents(step, area, title, resource, place)
     for command in step.make:
         kind = next((each for each in _FIELDS if " ".join(words(command)).startswith(each)), None)
         differing = list(_differences(command, _FIELDS[kind], resource, place)) if kind else []
         if kind is None or not differing:
             continue
         why = "; ".join(f"{flag} is {found or 'not set'}, not {wanted}" for flag, wanted, found in differing)
-        if {flag for flag, _, _ in differing} & _UNCHANGEABLE.get(kind, set()):
-            return Finding(area, step.title, "wrong", why, place.mending((*step.remove, *step.make), there=True))
-        return Finding(area, step.title, "wrong", why, place.mending((_update(command, kind),), there=True))
-    return Finding(area, step.title, "fine")
+        flags = {flag for flag, _, _ in differing}
+        if flags & _UNCHANGEABLE.get(kind, set()):
+            return Finding(area, title, "wrong", why, place.mending((*step.remove, *step.make), there=True))
+        return Finding(area, title, "wrong", why, place.mending((_update(command, kind, flags),), there=True))
+    return Finding(area, title, "fine")
 
 
-def _agents(step: Step, area: str, policy: Any, place: Place) -> Finding:
+def _agents(step: Step, area: str, title: str, policy: Any, place: Place) -> Finding:
     """Google grants each agent a role in the project when it makes it."""
     members = [member for binding in policy.get("bindings", []) for member in binding["members"]]
     names = [each[-1].removeprefix("--service=").split(".")[0] for each in step.make if "identity" in each]
     missing = [name for name in names if not any(f"@gcp-sa-{name}." in member for member in members)]
     if not missing:
-        return Finding(area, step.title, "fine")
-    return Finding(area, step.title, "wrong", f"{', '.join(missing)} has none", place.mending(step.make, there=False))
+        return Finding(area, title, "fine")
+    return Finding(area, title, "wrong", f"{', '.join(missing)} has none", place.mending(step.make, there=False))
 
 
 def _differences(
@@ -160,7 +173,8 @@ def _differences(
         flag, _, said = argument.removeprefix("--").partition("=")
         if argument.startswith("--") and flag in fields and place.compares(flag):
             wanted, found = place.filled(said), at(resource, fields[flag])
-            if not _same(wanted, found):
+            # What is not known, such as the address of a function that is not there, cannot differ.
+            if "{" not in wanted and not _same(wanted, found):
                 yield flag, wanted or "set", str(found)
 
 
@@ -174,8 +188,8 @@ def _same(wanted: str, found: Any) -> bool:
     return str(found).casefold() == wanted.casefold() or str(found).endswith(f"/{wanted}")
 
 
-def _update(command: Command, kind: str) -> Command:
-    """The command that makes a thing, turned into the one that changes it."""
-    fixed = _UNCHANGEABLE.get(kind, set())
-    kept = (each for each in command if each.removeprefix("--").partition("=")[0] not in fixed)
+def _update(command: Command, kind: str, differing: set[str]) -> Command:
+    """The command that makes a thing, turned into the one that changes what differs, with what can only go together."""
+    changed = differing.union(*(group for group in _TOGETHER if group & differing))
+    kept = (each for each in command if (flag := each[2:].partition("=")[0]) in changed or flag not in _FIELDS[kind])
     return tuple("update" if each == "create" else each for each in kept)

@@ -81,8 +81,7 @@ class OnThisMachine:
         return flag in _LOCAL_FLAGS - _LOCAL_RETRIES
 
     def filled(self, argument: str) -> str:
-        functions = self.variables["SERIN_FUNCTIONS_HOST"]
-        return _MARK.sub(lambda mark: f"{functions}/{mark[2].replace('-', '_')}", argument)
+        return _MARK.sub(lambda mark: self._known(mark[1], mark[2] or "") or mark[0], argument)
 
     def mending(self, commands: tuple[Command, ...], *, there: bool) -> tuple[str, ...]:
         """What stands but differs is changed or removed first: starting again makes only what is missing."""
@@ -93,6 +92,9 @@ class OnThisMachine:
     @property
     def starting(self) -> str:
         return f"serin up --home {shlex.quote(str(self.home))}"
+
+    def _known(self, kind: str, name: str) -> str:
+        return f"{self.variables['SERIN_FUNCTIONS_HOST']}/{name.replace('-', '_')}" if kind == "uri" else ""
 
     def _by_hand(self, command: Command, there: bool) -> str:
         said = words(command)

@@ -38,6 +38,7 @@ class LoopbackGoogle:
     enabled: set[str] = field(default_factory=set)
     notifications: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     quotas: list[dict[str, Any]] = field(default_factory=list)
+    disabled: set[str] = field(default_factory=set)  # APIs that the plan does not enable
     refused: set[str] = field(default_factory=set)  # beginnings of paths that the caller may not see
 
     def __post_init__(self) -> None:
@@ -53,6 +54,7 @@ class LoopbackGoogle:
         match said:
             case ["services", "enable", *names]:
                 self.enabled |= set(names)
+                self.disabled -= set(names)
             case ["services", "identity", "create"]:
                 name = flags["service"].split(".")[0]
                 agent = f"serviceAccount:service-{NUMBER}@gcp-sa-{name}.iam.gserviceaccount.com"
@@ -108,8 +110,9 @@ class LoopbackGoogle:
         if "versioning" in flags:
             bucket["versioning"] = {"enabled": True}
         if "uniform-bucket-level-access" in flags:
-            held = {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"}
-            bucket["iamConfiguration"] = held
+            bucket.setdefault("iamConfiguration", {})["uniformBucketLevelAccess"] = {"enabled": True}
+        if "public-access-prevention" in flags:
+            bucket.setdefault("iamConfiguration", {})["publicAccessPrevention"] = "enforced"
         if "soft-delete-duration" in flags:
             bucket["softDeletePolicy"] = {"retentionDurationSeconds": flags["soft-delete-duration"]}
         if "retention-period" in flags:
@@ -117,29 +120,28 @@ class LoopbackGoogle:
 
     def _subscription(self, name: str, flags: dict[str, str]) -> None:
         path = f"v1/projects/{self.project}/subscriptions/{name}"
-        before = self.things.get(path, {})
-        letters = {}
+        found = dict(self.things.get(path, {"filter": "", "state": "ACTIVE"}))
+        if "topic" in flags:
+            found |= {"topic": f"projects/{self.project}/topics/{flags['topic']}"}
+            found |= {"filter": flags.get("message-filter", "")}
+        if "push-endpoint" in flags:
+            oidc = {
+                "serviceAccountEmail": flags["push-auth-service-account"],
+                "audience": flags["push-auth-token-audience"],
+            }
+            found["pushConfig"] = {"pushEndpoint": flags["push-endpoint"], "oidcToken": oidc}
+        if "ack-deadline" in flags:
+            found["ackDeadlineSeconds"] = int(flags["ack-deadline"])
+        if "min-retry-delay" in flags:
+            backoff = {"minimumBackoff": flags["min-retry-delay"], "maximumBackoff": flags["max-retry-delay"]}
+            found["retryPolicy"] = backoff
+        if flags.get("expiration-period") == "never":
+            found["expirationPolicy"] = {}
         if "dead-letter-topic" in flags:
             topic = f"projects/{self.project}/topics/{flags['dead-letter-topic']}"
-            letters = {"deadLetterTopic": topic, "maxDeliveryAttempts": int(flags["max-delivery-attempts"])}
-        oidc = {
-            "serviceAccountEmail": flags["push-auth-service-account"],
-            "audience": flags["push-auth-token-audience"],
-        }
-        topic_name = before.get("topic") or f"projects/{self.project}/topics/{flags['topic']}"
-        self._put(
-            path,
-            {
-                "topic": topic_name,
-                "filter": before.get("filter", flags.get("message-filter", "")),
-                "pushConfig": {"pushEndpoint": flags["push-endpoint"], "oidcToken": oidc},
-                "ackDeadlineSeconds": int(flags["ack-deadline"]),
-                "retryPolicy": {"minimumBackoff": flags["min-retry-delay"], "maximumBackoff": flags["max-retry-delay"]},
-                "expirationPolicy": {},
-                **({"deadLetterPolicy": letters} if letters else {}),
-                "state": "ACTIVE",
-            },
-        )
+            attempts = int(flags["max-delivery-attempts"])
+            found["deadLetterPolicy"] = {"deadLetterTopic": topic, "maxDeliveryAttempts": attempts}
+        self._put(path, found)
 
     def _function(self, name: str, flags: dict[str, str]) -> None:
         variables = dict(each.split("=", 1) for each in flags["set-env-vars"].split(","))
@@ -151,6 +153,8 @@ class LoopbackGoogle:
         """Status and JSON for a GET or a getIamPolicy."""
         if any(path.startswith(each) for each in self.refused):
             return 403, {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "not you"}}
+        if path.endswith("/quotaInfos") and "cloudquotas.googleapis.com" in self.disabled:
+            return 403, _DISABLED
         if path == f"v1/projects/{self.project}/services":
             return 200, {"services": [{"config": {"name": each}, "state": "ENABLED"} for each in sorted(self.enabled)]}
         if found := re.fullmatch(r"storage/v1/b/([^/]+)/notificationConfigs", path):
@@ -166,6 +170,21 @@ class LoopbackGoogle:
         return (200, self.things[path]) if path in self.things else _ABSENT
 
 
+_DISABLED = {
+    "error": {
+        "code": 403,
+        "status": "PERMISSION_DENIED",
+        "message": "Cloud Quotas API has not been used in project p-1 before or it is disabled.",
+        "details": [
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "SERVICE_DISABLED",
+                "domain": "googleapis.com",
+                "metadata": {"consumer": "projects/p-1", "service": "cloudquotas.googleapis.com"},
+            }
+        ],
+    }
+}
 _ABSENT = (404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "Resource not found"}})
 
 

@@ -137,7 +137,7 @@ def test_an_empty_project_lacks_everything_and_is_told_in_the_order_of_the_plan(
     google.things = {f"v1/projects/{PROJECT}": google.things[f"v1/projects/{PROJECT}"]}
     google.policies, google.enabled, google.notifications = {}, set(), {}
     found = doctor(google)
-    titles = [step.title for step in steps(TARGET)]
+    titles = [step.title.replace("{number}", "123456789012") for step in steps(TARGET)]
     assert [each.what for each in found][: len(titles)] == titles
     assert {each.state for each in found if each.area not in ("quotas",)} == {"wrong"}
     assert all(each.mend for each in found if each.state == "wrong")
@@ -277,6 +277,24 @@ def test_what_the_caller_may_not_see_is_unknown_and_not_fine(google: LoopbackGoo
     assert {each.state for each in found} == {"unknown"}
     assert {each.area for each in found} == {"quotas", "roles"}
     assert all("PERMISSION_DENIED: not you" in each.why for each in found)
+
+
+def test_an_api_that_the_plan_does_not_need_is_told_to_be_enabled(google: LoopbackGoogle) -> None:
+    google.disabled = {"cloudquotas.googleapis.com"}
+    found = amiss(doctor(google))
+    assert [(each.area, each.state) for each in found] == [("quotas", "unknown")] * 2
+    carry_out(google, found[0])
+    assert amiss(doctor(google)) == []
+
+
+def test_without_its_function_a_subscription_is_still_held_against_the_rest_of_the_plan(google: LoopbackGoogle) -> None:
+    del google.things[f"v2/projects/{PROJECT}/locations/{REGION}/functions/check-rows"]
+    google.things[SUBSCRIPTION]["ackDeadlineSeconds"] = 10
+    (finding,) = [each for each in amiss(doctor(google)) if each.area == "subscriptions"]
+    assert finding.why == "ack-deadline is 10, not 600"
+    assert finding.mend == (
+        "gcloud pubsub subscriptions update check_rows.data-uploaded --ack-deadline=600 --project=p-1",
+    )
 
 
 def test_an_unreachable_api_is_unknown_and_not_fine() -> None:
