@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.awaited import tell
+from shared.backends import serving as serving_of
 from shared.errors import Conflict, NotYet, Refused
 from shared.ledger import Outcome, Record, rollout_key
 from shared.rollouts import Rollout, production_endpoint
@@ -28,7 +29,7 @@ class Progress:
 
 def brought_up(rollout: Rollout, serving: ServingSettings, step: Step) -> Progress:
     """Has the candidate deployed dark, once, and answers how far that is; NotYet when another is just ordering it."""
-    endpoint = step.cloud.vertex.endpoint(production_endpoint(rollout.model))
+    endpoint = serving_of(rollout.candidate.run, step).endpoint(production_endpoint(rollout.model))
     if endpoint is not None and rollout.candidate.id in endpoint.deployed:
         return Progress(stands=True, ended=_ended(rollout, step))
     key = _key(rollout)
@@ -37,7 +38,7 @@ def brought_up(rollout: Rollout, serving: ServingSettings, step: Step) -> Progre
         step.ledger.claim(key, step.cloud.environment.lease_seconds)
         started = step.ledger.once(key, lambda: _ordered(rollout, serving, step))
         return Progress(stands=False, trouble=str(started.data["refused"]))
-    return Progress(stands=False, trouble=_trouble(started, serving, step))
+    return Progress(stands=False, trouble=_trouble(rollout, started, serving, step))
 
 
 def _key(rollout: Rollout) -> str:
@@ -49,7 +50,7 @@ def _ended(rollout: Rollout, step: Step) -> datetime | None:
     if started is None or started.data["operation"] is None:
         return None
     try:
-        ended = step.cloud.vertex.operation(started.data["operation"]).ended
+        ended = serving_of(rollout.candidate.run, step).operation(started.data["operation"]).ended
     except Refused:
         return None  # an old operation is forgotten
     tell("deployment of the canary", started, None, ended, step)
@@ -58,13 +59,8 @@ def _ended(rollout: Rollout, step: Step) -> datetime | None:
 
 def _ordered(rollout: Rollout, serving: ServingSettings, step: Step) -> Outcome:
     try:
-        operation = step.cloud.vertex.deploy(
-            production_endpoint(rollout.model),
-            rollout.candidate.id,
-            rollout.candidate.version,
-            serving.machine_type,
-            (serving.replicas_min, serving.replicas_max),
-            {},
+        operation = serving_of(rollout.candidate.run, step).deploy(
+            production_endpoint(rollout.model), rollout.candidate.id, rollout.candidate.version, serving.machine, {}
         )
     except Conflict as taken:
         raise NotYet("the deployment that was started before") from taken
@@ -73,11 +69,11 @@ def _ordered(rollout: Rollout, serving: ServingSettings, step: Step) -> Outcome:
     return Outcome({"operation": operation.name, "refused": ""})
 
 
-def _trouble(started: Record, serving: ServingSettings, step: Step) -> str:
+def _trouble(rollout: Rollout, started: Record, serving: ServingSettings, step: Step) -> str:
     """Why a deployment will not come about; nothing while it still may."""
     if started.data["operation"] is None:
         return str(started.data["refused"])
-    operation = step.cloud.vertex.operation(started.data["operation"])
+    operation = serving_of(rollout.candidate.run, step).operation(started.data["operation"])
     if operation.done and operation.error:
         return operation.error
     limit = serving.deploy_timeout_seconds

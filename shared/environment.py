@@ -3,7 +3,7 @@
 The same names are read everywhere; only their values differ between a laptop and Google Cloud:
 
     GOOGLE_CLOUD_PROJECT  SERIN_REGION  SERIN_DATA_BUCKET  SERIN_STATE_BUCKET  SERIN_ARTEFACTS_BUCKET
-    SERIN_TRAINING_IMAGE  SERIN_SERVING_IMAGE  SERIN_TRAINING_SERVICE_ACCOUNT
+    SERIN_TRAINING_IMAGE  SERIN_SERVING_IMAGE  SERIN_TRAINING_SERVICE_ACCOUNT  SERIN_SERVING_SERVICE_ACCOUNT
     SERIN_NOTIFY_URLS  SERIN_NOTIFY_CHANNELS  (where notices go: shared/channels.py)
     SERIN_PUSH_ACCOUNT    (the service account whose token every delivery must carry; else none is needed)
     SERIN_PUSH_AUDIENCE   (what its tokens are for; `{function}` stands for the function's name)
@@ -11,8 +11,8 @@ The same names are read everywhere; only their values differ between a laptop an
     SERIN_LEASE_SECONDS   (a claim whose holder is silent for longer is taken over)
     SERIN_SWEEP_SECONDS   (how often reconcile looks for uploads that were never announced)
     OTEL_EXPORTER_OTLP_ENDPOINT  (where a span of every delivery goes, if anywhere; OpenTelemetry's other variables too)
-    PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT  SERIN_LOGGING_ENDPOINT
-                          (set only where the services are local)
+    PUBSUB_EMULATOR_HOST  STORAGE_EMULATOR_HOST  SERIN_VERTEX_ENDPOINT  SERIN_RUN_ENDPOINT  SERIN_LOGGING_ENDPOINT
+    GCE_METADATA_HOST     (set only where the services are local)
 """
 
 import os
@@ -36,6 +36,8 @@ from shared.spans import NoSpans, OtlpSpans, Spans
 from shared.store import CloudStore, Store
 
 if TYPE_CHECKING:
+    from shared.jobs import TrainingBackend
+    from shared.serving import ServingBackend
     from shared.vertex import Vertex
 
 _REQUIRED = ("GOOGLE_CLOUD_PROJECT", "SERIN_DATA_BUCKET", "SERIN_STATE_BUCKET", "SERIN_ARTEFACTS_BUCKET")
@@ -56,7 +58,9 @@ class Environment:
     lease_seconds: float
     sweep_seconds: float
     training_service_account: str | None
+    serving_service_account: str | None
     vertex_endpoint: str | None
+    run_endpoint: str
     storage_endpoint: str | None
     channels: tuple[Channel, ...]
     traces: bool
@@ -84,7 +88,9 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         lease_seconds=lease,
         sweep_seconds=sweep,
         training_service_account=variables.get("SERIN_TRAINING_SERVICE_ACCOUNT") or None,
+        serving_service_account=variables.get("SERIN_SERVING_SERVICE_ACCOUNT") or None,
         vertex_endpoint=variables.get("SERIN_VERTEX_ENDPOINT") or None,
+        run_endpoint=variables.get("SERIN_RUN_ENDPOINT") or "https://run.googleapis.com",
         storage_endpoint=variables.get("STORAGE_EMULATOR_HOST") or None,
         channels=channels,
         traces=bool(variables.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
@@ -110,6 +116,10 @@ class Cloud(Protocol):
     def bus(self) -> Bus: ...
     @property
     def vertex(self) -> "Vertex": ...
+    @property
+    def run_services(self) -> "ServingBackend": ...
+    @property
+    def run_jobs(self) -> "TrainingBackend": ...
     @property
     def spans(self) -> Spans: ...
     def now(self) -> datetime: ...
@@ -156,6 +166,18 @@ class GoogleCloud:
         from shared.vertex import CloudVertex
 
         return CloudVertex(self.environment, self.door)
+
+    @cached_property
+    def run_services(self) -> "ServingBackend":
+        from shared.run_services import CloudRunServices
+
+        return CloudRunServices(self.environment, self.door, self.vertex)
+
+    @cached_property
+    def run_jobs(self) -> "TrainingBackend":
+        from shared.run_jobs import CloudRunJobs
+
+        return CloudRunJobs(self.environment, self.door)
 
     @cached_property
     def spans(self) -> Spans:

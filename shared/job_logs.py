@@ -13,13 +13,13 @@ _TIMEOUT_SECONDS = 20.0
 _SCOPES = ("https://www.googleapis.com/auth/logging.read",)
 
 
-def last_lines(environment: Environment, job: str, lines: int) -> tuple[str, ...]:
-    """The last lines that the job with this number has said, oldest first. Raises GoogleAPICallError."""
+def last_lines(environment: Environment, wanted: str, lines: int) -> tuple[str, ...]:
+    """The last lines that a filter of Cloud Logging finds, oldest first. Raises GoogleAPICallError."""
     from google.api_core.exceptions import from_http_response
 
     asked = {
         "resourceNames": [f"projects/{environment.project}"],
-        "filter": f'resource.type="ml_job" AND resource.labels.job_id="{job}"',
+        "filter": wanted,
         "orderBy": "timestamp desc",
         "pageSize": lines,
     }

@@ -15,6 +15,7 @@ from shared.evidence_rules import EvidenceRules
 from shared.ids import MODEL_NAME, ModelName
 from shared.ledger import Ledger, Outcome, Record, settings_prefix
 from shared.rubric import Rubric
+from shared.serving import Machine
 from shared.store import Store
 
 MAX_SETTINGS_BYTES = 256 * 1024  # a person writes it
@@ -23,6 +24,9 @@ _SUFFIX = ".toml"
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = r"^[1-9][0-9]{0,5}[smhd]$"
 Positive = Annotated[int, Field(ge=1)]
+Backend = Literal["vertex", "cloud_run"]
+Cpu = Annotated[str, Field(pattern=r"^[1-8]$")]
+Memory = Annotated[str, Field(pattern=r"^\d{1,2}Gi$|^512Mi$")]
 CandidateName = Literal["LogisticRegression", "Ridge", "RandomForest", "HistGradientBoosting"]
 
 
@@ -126,7 +130,11 @@ class TrainingSettings(_Section):
     image: str = Field("", description="your own trainer's image; empty: Serin's")
     attempts: int = Field(3, ge=1, le=10, description="training jobs that may be tried on one window")
     timeout_seconds: int = Field(6 * 3600, ge=60, description="longest time a training job may take")
+    backend: Backend = Field("vertex", description="what runs the job: a Vertex AI custom job or a Cloud Run job")
     machine_type: str = Field("n1-standard-4", description="Vertex AI machine type of the training job")
+    cpu: Cpu = Field("4", description="CPUs of a Cloud Run job")
+    memory: Memory = Field("16Gi", description="memory of a Cloud Run job")
+    retries: int = Field(0, ge=0, le=10, description="times that a Cloud Run job starts its container again by itself")
     accelerator_type: str = Field("", description="accelerator of the training job, such as NVIDIA_TESLA_T4")
     accelerator_count: int = Field(0, ge=0, le=8, description="number of accelerators")
     spot: bool = Field(False, description="train on spot machines, which are cheaper and may be lost")
@@ -135,6 +143,8 @@ class TrainingSettings(_Section):
     def _accelerated_or_not(self) -> Self:
         if bool(self.accelerator_type) != bool(self.accelerator_count):
             raise ValueError("accelerator_type and accelerator_count need each other")
+        if self.backend == "cloud_run" and (self.accelerator_count or self.spot):
+            raise ValueError("a Cloud Run job has neither accelerators nor spot machines here")
         return self
 
 
@@ -169,8 +179,11 @@ class ApprovalSettings(_Section):
 class ServingSettings(_Section):
     """What answers predictions."""
 
+    backend: Backend = Field("vertex", description="what answers: a Vertex AI endpoint or a Cloud Run service")
     machine_type: str = Field("n1-standard-2", description="Vertex AI machine type of a serving replica")
-    replicas_min: Positive = Field(1, description="replicas that always run")
+    cpu: Cpu = Field("1", description="CPUs of a Cloud Run instance")
+    memory: Memory = Field("2Gi", description="memory of a Cloud Run instance")
+    replicas_min: Positive = Field(1, description="replicas that always run; on Cloud Run none does")
     replicas_max: Positive = Field(3, description="replicas under load")
     deploy_timeout_seconds: int = Field(3600, ge=1, description="longest time an upload or a deployment may take")
     smoke_latency_seconds: float = Field(2.0, gt=0, description="slowest acceptable answer in the smoke test")
@@ -178,6 +191,11 @@ class ServingSettings(_Section):
         10_000, ge=0, le=50_000, description="a file of at most so many rows under `score/` is scored without a job"
     )
     versions_kept: Positive = Field(5, description="newest model versions kept in the registry")
+
+    @property
+    def machine(self) -> Machine:
+        """What a deployed model in production runs on."""
+        return Machine(self.machine_type, (self.replicas_min, self.replicas_max), self.cpu, self.memory)
 
 
 class RolloutSettings(_Section):

@@ -1,61 +1,25 @@
 """The thin door to Vertex AI: jobs, model versions, endpoints, operations; always over its REST transport."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.door import Door
 from shared.errors import Refused
+from shared.identity import access_header, rest_client
 from shared.job_logs import last_lines
+from shared.jobs import Job as Job
+from shared.jobs import JobOrder as JobOrder
+from shared.jobs import TrainingBackend
+from shared.serving import Address, Machine, ServingBackend
+from shared.serving import Endpoint as Endpoint
+from shared.serving import Operation as Operation
 
 if TYPE_CHECKING:
     from shared.environment import Environment
 
 _CALL_TIMEOUT_SECONDS = 30.0
-_ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"})
-
-
-@dataclass(frozen=True)
-class Job:
-    """A custom job or a batch prediction job: `state` without its JOB_STATE_ prefix."""
-
-    name: str
-    state: str
-    created: datetime
-    labels: Mapping[str, str]
-    error: str = ""
-    output: str = ""
-    """Where a batch prediction job has put its results, `gs://<bucket>/<prefix>`; empty before, and of other jobs."""
-    began: datetime | None = None
-    """When it got its machine and was started; None before."""
-
-    @property
-    def ended(self) -> bool:
-        return self.state in _ENDED
-
-    @property
-    def number(self) -> str:
-        """The last part of the name, which the job itself knows as CLOUD_ML_JOB_ID."""
-        return self.name.rsplit("/", 1)[-1]
-
-
-@dataclass(frozen=True)
-class JobOrder:
-    """What a training job is to be."""
-
-    display_name: str
-    labels: Mapping[str, str]
-    image: str
-    variables: Mapping[str, str]
-    output: str
-    machine_type: str
-    accelerator_type: str
-    accelerator_count: int
-    timeout_seconds: int
-    service_account: str | None
-    spot: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,41 +58,11 @@ class VersionOrder:
     variables: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """An endpoint as it is now: `deployed` maps a deployed model's id to its model version, `split` ids to percent."""
+class Vertex(ServingBackend, TrainingBackend, Protocol):
+    """What Serin asks of Vertex AI: it trains, serves, scores files and keeps the registry of every model.
 
-    name: str
-    etag: str
-    split: Mapping[str, int] = field(default_factory=dict)
-    deployed: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Operation:
-    """A long-running operation as it is now; `ended` is the server's time, None where it does not say."""
-
-    name: str
-    done: bool
-    error: str = ""
-    ended: datetime | None = None
-
-
-class Vertex(Protocol):
-    """What Serin asks of Vertex AI. Raises Transient, Conflict or Refused."""
-
-    def jobs(self, labels: Mapping[str, str]) -> list[Job]:
-        """All jobs with these labels, oldest first, in every state."""
-
-    def create_job(self, order: JobOrder) -> Job:
-        """Makes a job; never retried here, since a second try could make a second job."""
-
-    def job(self, name: str) -> Job: ...
-
-    def job_log(self, name: str, lines: int) -> tuple[str, ...]:
-        """The last lines of a job's output, oldest first."""
-
-    def cancel_job(self, name: str) -> None: ...
+    Raises Transient, Conflict or Refused.
+    """
 
     def batch_jobs(self, labels: Mapping[str, str]) -> list[Job]:
         """All batch prediction jobs with these labels, oldest first, in every state."""
@@ -145,31 +79,10 @@ class Vertex(Protocol):
     def upload(self, order: VersionOrder) -> Operation:
         """Starts an upload: the model's first version, or one more that is not the default."""
 
+    def recipe(self, version: str) -> VersionOrder:
+        """What a version was uploaded as, for a backend that does not read the registry by itself."""
+
     def delete_version(self, version: str) -> None: ...
-
-    def endpoint(self, endpoint: str) -> Endpoint | None:
-        """The endpoint with this id, or None."""
-
-    def create_endpoint(self, endpoint: str) -> Operation: ...
-
-    def deploy(
-        self,
-        endpoint: str,
-        deployed_model: str,
-        version: str,
-        machine_type: str,
-        replicas: tuple[int, int],
-        split: Mapping[str, int],
-    ) -> Operation:
-        """Starts a deployment under an id of our choice; an empty split leaves the traffic as it is."""  # fmt: skip
-
-    def undeploy(self, endpoint: str, deployed_model: str) -> Operation: ...
-
-    def set_split(self, endpoint: Endpoint, split: Mapping[str, int]) -> Endpoint:
-        """Replaces the whole split, under the etag that was read; Conflict if the endpoint has changed since."""
-
-    def predict(self, endpoint: str, instances: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]: ...
-    def operation(self, name: str) -> Operation: ...
 
 
 class CloudVertex:
@@ -187,16 +100,8 @@ class CloudVertex:
         return aiplatform_v1
 
     def _client(self, kind: str) -> Any:
-        from google.api_core.client_options import ClientOptions
-        from google.auth.credentials import AnonymousCredentials
-
-        from shared.environment import loopback
-
         endpoint = self._environment.vertex_endpoint or f"https://{self._environment.region}-aiplatform.googleapis.com"
-        credentials = AnonymousCredentials() if loopback(endpoint) else None  # type: ignore[no-untyped-call]
-        return getattr(self._api, kind)(
-            transport="rest", client_options=ClientOptions(api_endpoint=endpoint), credentials=credentials
-        )
+        return rest_client(getattr(self._api, kind), endpoint)
 
     @cached_property
     def _jobs(self) -> Any:
@@ -253,7 +158,8 @@ class CloudVertex:
         return _job(self._door("vertex.get_job", lambda: self._jobs.get_custom_job(name=name)))
 
     def job_log(self, name: str, lines: int) -> tuple[str, ...]:
-        return self._door("logging.list", lambda: last_lines(self._environment, name.rsplit("/", 1)[-1], lines))
+        wanted = f'resource.type="ml_job" AND resource.labels.job_id="{name.rsplit("/", 1)[-1]}"'
+        return self._door("logging.list", lambda: last_lines(self._environment, wanted, lines))
 
     def cancel_job(self, name: str) -> None:
         self._door("vertex.cancel_job", lambda: self._jobs.cancel_custom_job(name=name))
@@ -334,6 +240,16 @@ class CloudVertex:
         started = self._door("vertex.upload", lambda: self._models.upload_model(request=request, retry=None))
         return _operation(started.operation)
 
+    def recipe(self, version: str) -> VersionOrder:
+        found = self._door("vertex.get_version", lambda: self._models.get_model(name=version))
+        return VersionOrder(
+            model=version.split("/models/")[1].split("@")[0],
+            image=found.container_spec.image_uri,
+            artefacts=found.artifact_uri,
+            labels=dict(found.labels),
+            variables={variable.name: variable.value for variable in found.container_spec.env},
+        )
+
     def delete_version(self, version: str) -> None:
         self._door("vertex.delete_version", lambda: self._models.delete_model_version(name=version))
 
@@ -354,13 +270,12 @@ class CloudVertex:
         return _operation(started.operation)
 
     def deploy(
-        self, endpoint: str, deployed_model: str, version: str, machine_type: str, replicas: tuple[int, int],
-        split: Mapping[str, int],
-    ) -> Operation:  # fmt: skip
+        self, endpoint: str, deployed_model: str, version: str, machine: Machine, split: Mapping[str, int]
+    ) -> Operation:
         resources = {
-            "machine_spec": {"machine_type": machine_type},
-            "min_replica_count": replicas[0],
-            "max_replica_count": replicas[1],
+            "machine_spec": {"machine_type": machine.machine_type},
+            "min_replica_count": machine.replicas[0],
+            "max_replica_count": machine.replicas[1],
         }
         deployment = {"id": deployed_model, "model": version, "dedicated_resources": resources}
         request = {"endpoint": self._path(endpoint), "deployed_model": deployment, "traffic_split": dict(split)}
@@ -391,6 +306,10 @@ class CloudVertex:
         )
         answered = self._door("vertex.predict", lambda: self._predictions.predict(request=request, retry=None))
         return [json_format.MessageToDict(prediction) for prediction in type(answered).pb(answered).predictions]
+
+    def address(self, endpoint: str) -> Address:
+        base = self._environment.vertex_endpoint or f"https://{self._environment.region}-aiplatform.googleapis.com"
+        return Address(f"{base}/v1/{self._path(endpoint)}:predict", access_header(base))
 
     def operation(self, name: str) -> Operation:
         return _operation(

@@ -3,7 +3,7 @@
     window record ─► the exact uploads ─► train ─► artefacts (create-only) ─► evaluation-completed
                               └────────────┴── any failure, with its reason ─► training-failed, exit status 1
 
-Environment: SERIN_RUN and SERIN_ATTEMPT name the work, CLOUD_ML_JOB_ID the job (Vertex AI sets it), AIP_MODEL_DIR the
+Environment: SERIN_RUN and SERIN_ATTEMPT name the work, CLOUD_ML_JOB_ID the job (set by Vertex AI; CLOUD_RUN_JOB by Cloud Run), AIP_MODEL_DIR the
 place of the artefacts (Vertex AI derives it from the job's output directory); SERIN_CAUSE and SERIN_TRACEPARENT,
 where given, continue the chain of events; SERIN_TRAINING_IMAGE
 is the image as it was ordered. Everything else is read by `shared.environment`.
@@ -58,9 +58,9 @@ class Order:
 
 def read_order(variables: Mapping[str, str], artefacts_bucket: str) -> Order:
     """The order that the variables give; raises BadInput with everything that is missing or wrong."""
-    reasons = [
-        f"{name} is not set" for name in ("SERIN_RUN", "SERIN_ATTEMPT", "CLOUD_ML_JOB_ID") if not variables.get(name)
-    ]
+    reasons = [f"{name} is not set" for name in ("SERIN_RUN", "SERIN_ATTEMPT") if not variables.get(name)]
+    job = variables.get("CLOUD_ML_JOB_ID") or variables.get("CLOUD_RUN_JOB") or ""
+    reasons += [] if job else ["CLOUD_ML_JOB_ID is not set"]
     run, attempt = RunId(variables.get("SERIN_RUN", "")), variables.get("SERIN_ATTEMPT", "")
     reasons += [] if not run or _is_run(run) else ["SERIN_RUN is not <model>-<six digits>"]
     reasons += [] if not attempt or attempt.isdecimal() else ["SERIN_ATTEMPT is not a number"]
@@ -73,7 +73,7 @@ def read_order(variables: Mapping[str, str], artefacts_bucket: str) -> Order:
     return Order(
         run=run,
         attempt=int(attempt),
-        job=variables["CLOUD_ML_JOB_ID"],
+        job=job,
         output=output,
         cause=variables.get("SERIN_CAUSE") or None,
         traceparent=variables.get("SERIN_TRACEPARENT") or None,

@@ -20,13 +20,20 @@ from shared.events import (
     TrainingRequested,
 )
 from shared.rollouts import last_rollout, newest, production_endpoint
-from shared.settings import object_name
+from shared.settings import Backend, object_name
 
 SETTINGS = Path(__file__).with_name("settings.toml")
 
 
+def on(settings: str, backend: Backend) -> str:
+    """The same settings for a model that is trained and served on a backend."""
+    for section in ("[training]\n", "[serving]\n"):
+        settings = settings.replace(section, f'{section}backend = "{backend}"\n')
+    return settings
+
+
 def act_1(stage: Stage, act: Act) -> str:
-    stage.put(object_name(MODEL), SETTINGS.read_bytes())
+    stage.put(object_name(MODEL), on(SETTINGS.read_text(), stage.backend).encode())
     mark = stage.drop(act)
     rows = act.files[0].rows
     stage.notice(mark, f"{rows} of {THRESHOLD_ROWS} rows wait", 20)
@@ -45,7 +52,7 @@ def act_2(stage: Stage, act: Act) -> str:
 
 
 def act_3(stage: Stage, act: Act) -> str:
-    stage.crowd = clients(stage.cloud, MODEL, stage.story.traffic)
+    stage.crowd = clients(stage.cloud, stage.serving, MODEL, stage.story.traffic)
     stage.crowd.start()
     mark = stage.drop(act)
     approved = stage.expect(mark, DeploymentApproved, "a score that deploys", 60)
@@ -136,7 +143,7 @@ def newest_base(stage: Stage) -> str:
 
 
 def _serving(stage: Stage) -> dict[str, int]:
-    endpoint = stage.persistently(lambda: stage.cloud.vertex.endpoint(production_endpoint(MODEL)))
+    endpoint = stage.persistently(lambda: stage.serving.endpoint(production_endpoint(MODEL)))
     return {key: share for key, share in endpoint.split.items() if share} if endpoint else {}
 
 

@@ -17,6 +17,8 @@ from shared.errors import SerinError, Transient
 from shared.events import Event, Notification
 from shared.ids import ModelName
 from shared.ledger import Author, Ledger
+from shared.serving import ServingBackend
+from shared.settings import Backend
 
 MODEL = ModelName("digits")
 _PATIENCE_SECONDS = 20.0
@@ -38,6 +40,12 @@ class Stage:
     console: Console
     crowd: Clients | None = None
     patience: float = 1.0
+    backend: Backend = "vertex"
+
+    @property
+    def serving(self) -> ServingBackend:
+        """What serves the model in this play."""
+        return self.cloud.run_services if self.backend == "cloud_run" else self.cloud.vertex
 
     def drop(self, act: Act) -> int:
         """Drops the act's files; answers the mark from which to listen."""

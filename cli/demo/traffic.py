@@ -17,6 +17,7 @@ from shared.errors import Transient
 from shared.events import OutcomesObserved
 from shared.ids import ModelName
 from shared.rollouts import production_endpoint
+from shared.serving import Address, ServingBackend
 from shared.step import publish
 from shared.trace import started
 
@@ -43,7 +44,7 @@ class Clients:
     """Sends requests at a steady rate until `stop`; labels follow once a second."""
 
     cloud: Cloud
-    url: str
+    address: Address
     model: ModelName
     rows: Sequence[Traffic]
     tally: Tally = field(default_factory=Tally)
@@ -73,7 +74,9 @@ class Clients:
 
     def _request(self, client: httpx.Client, rows: Sequence[Traffic]) -> None:
         try:
-            answer = client.post(self.url, json={"instances": [row.features for row in rows]})
+            answer = client.post(
+                self.address.url, headers=self.address.headers, json={"instances": [row.features for row in rows]}
+            )
             answer.raise_for_status()
         except httpx.HTTPError:
             with self._lock:
@@ -115,8 +118,6 @@ class Clients:
                     return None
 
 
-def clients(cloud: Cloud, model: ModelName, rows: Sequence[Traffic]) -> Clients:
+def clients(cloud: Cloud, serving: ServingBackend, model: ModelName, rows: Sequence[Traffic]) -> Clients:
     """Clients of a model's production endpoint."""
-    environment = cloud.environment
-    endpoint = f"projects/{environment.project}/locations/{environment.region}/endpoints/{production_endpoint(model)}"
-    return Clients(cloud, f"{environment.vertex_endpoint}/v1/{endpoint}:predict", model, rows)
+    return Clients(cloud, serving.address(production_endpoint(model)), model, rows)

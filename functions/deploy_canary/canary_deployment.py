@@ -6,6 +6,7 @@ opened ─► [verdict, end?] ─► endpoint ─► deployment ~ ─► [verdic
 from datetime import datetime
 
 from shared.awaited import iso
+from shared.backends import serving
 from shared.deployment import brought_up
 from shared.errors import BadInput, Conflict, NotYet, Refused
 from shared.events import SmokePassed, TrafficRequested
@@ -36,7 +37,7 @@ def deploy(event: SmokePassed, step: Step) -> Events:
         return rollout.ordered[0].events
     if rollout.verdict is not None or rollout.end is not None:
         return _withdrawn(rollout, step)
-    endpoint = step.cloud.vertex.endpoint(production_endpoint(event.model))
+    endpoint = serving(event.run, step).endpoint(production_endpoint(event.model))
     if endpoint is None:
         _make_endpoint(rollout, step)
         return ()
@@ -100,7 +101,7 @@ def _passed(run: RunId, step: Step) -> SmokePassed:
 
 def _make_endpoint(rollout: Rollout, step: Step) -> None:
     try:
-        step.cloud.vertex.create_endpoint(production_endpoint(rollout.model))
+        serving(rollout.candidate.run, step).create_endpoint(production_endpoint(rollout.model))
     except Conflict:
         return  # somebody else is making it
 
@@ -120,10 +121,11 @@ def _failed(run: RunId, rollout: Rollout, trouble: str, step: Step) -> Events:
 
 def _withdrawn(rollout: Rollout, step: Step) -> Events:
     """Takes back what was deployed for a rollout that was decided meanwhile."""
-    endpoint = step.cloud.vertex.endpoint(production_endpoint(rollout.model))
+    backend = serving(rollout.candidate.run, step)
+    endpoint = backend.endpoint(production_endpoint(rollout.model))
     if rollout.decision == "rollback" and endpoint and rollout.candidate.id in endpoint.deployed:
         try:
-            step.cloud.vertex.undeploy(production_endpoint(rollout.model), rollout.candidate.id)
+            backend.undeploy(production_endpoint(rollout.model), rollout.candidate.id)
         except Refused as refused:
             raise NotYet("the end of its traffic") from refused
     return ()

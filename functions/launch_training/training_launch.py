@@ -6,15 +6,16 @@ claim ─► list by label ─► adopt the oldest or create ─► job-<attempt
 from window_closing import bind, close
 
 from shared.awaited import iso, tell
+from shared.backends import training as backend_of
 from shared.envelope import Envelope
 from shared.errors import Refused
 from shared.events import TrainingFailed, TrainingRequested
 from shared.ids import ModelName, RunId, run_parts
+from shared.jobs import Job, JobOrder
 from shared.ledger import Outcome, Record, run_key, window_key
 from shared.run_end import run_end
 from shared.settings import Settings
 from shared.step import Events, Step
-from shared.vertex import Job, JobOrder
 from shared.windows import sweep
 
 _LINES_TOLD = 10
@@ -73,15 +74,16 @@ def _start(opened: Record, attempt: int, step: Step) -> Events:
         return end.events
     order = _order(opened, attempt, step)
     step.ledger.claim(key, step.cloud.environment.lease_seconds)
-    visible = step.cloud.vertex.jobs(order.labels)
+    backend = backend_of(run, step)
+    visible = backend.jobs(order.labels)
     try:
-        job = visible[0] if visible else step.cloud.vertex.create_job(order)
+        job = visible[0] if visible else backend.create_job(order)
     except Refused as refused:
         why = f"attempt {attempt}: {refused}"
         return step.ledger.once(run_key(run, "end"), lambda: _not_made(run, why)).events
     recorded = step.ledger.once(key, lambda: _made(job, attempt, order))
     if recorded.data["job"] != job.name and not job.ended:
-        step.cloud.vertex.cancel_job(job.name)
+        backend.cancel_job(job.name)
     return ()
 
 
@@ -124,6 +126,9 @@ def _order(opened: Record, attempt: int, step: Step) -> JobOrder:
         timeout_seconds=training.timeout_seconds,
         service_account=environment.training_service_account,
         spot=training.spot,
+        cpu=training.cpu,
+        memory=training.memory,
+        retries=training.retries,
     )
 
 

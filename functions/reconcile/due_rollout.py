@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from shared.backends import serving
 from shared.envelope import Envelope
 from shared.events import RetirementDue, RollbackRequested, TrafficRequested, TrafficShifted
 from shared.ids import ModelName, run_id
@@ -15,7 +16,7 @@ def of_rollout(model: ModelName, step: Step) -> Iterator[Envelope]:
     rollout = newest(step.ledger, model)
     if rollout is None:
         return
-    endpoint = step.cloud.vertex.endpoint(production_endpoint(model))
+    endpoint = serving(rollout.candidate.run, step).endpoint(production_endpoint(model))
     deployed = set(endpoint.deployed) if endpoint else set()
     if rollout.end is not None:
         yield from _of_ended(rollout, deployed, step)
@@ -45,9 +46,9 @@ def _of_ended(rollout: Rollout, deployed: set[str], step: Step) -> Iterator[Enve
         yield _leave(rollout, step)
 
 
-def of_staging(model: ModelName, step: Step) -> Iterator[Envelope]:
+def of_staging(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
     """What stands on the staging endpoint although its run has been tested or has ended."""
-    endpoint = step.cloud.vertex.endpoint(staging_endpoint(model))
+    endpoint = serving(run_id(model, window), step).endpoint(staging_endpoint(model))
     for target in sorted(endpoint.deployed) if endpoint else ():
         run = run_id(model, int(target))
         if any(step.ledger.find(run_key(run, name)) for name in ("smoke", "end")):

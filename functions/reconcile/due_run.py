@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared.artefacts import EVALUATION, completed, read_artefact, stored_digest
+from shared.backends import training
 from shared.envelope import Envelope
 from shared.errors import BadInput, Refused, Transient
 from shared.evaluation import Evaluation, parse
@@ -22,11 +23,11 @@ from shared.events import (
     TrainingRequested,
 )
 from shared.ids import ModelName, RunId, is_test, run_id, run_parts
+from shared.jobs import Job
 from shared.ledger import Outcome, Record, run_key, window_key
 from shared.links import link_to
 from shared.rollouts import load
 from shared.step import Step
-from shared.vertex import Job
 
 
 def of_run(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
@@ -46,7 +47,10 @@ def of_run(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
 
 
 def strays(step: Step) -> None:
-    """Cancels every live job that its run's record does not name; before a record exists nobody does."""
+    """Cancels every live job that its run's record does not name; before a record exists nobody does.
+
+    On Vertex AI only: a job of Cloud Run is known by its run's and attempt's name, so there is never a second one.
+    """
     for job in step.cloud.vertex.jobs({"managed-by": "serin"}):
         if not job.ended and _is_stray(job, step):
             step.cloud.vertex.cancel_job(job.name)
@@ -67,10 +71,10 @@ def _of_training(model: ModelName, run: RunId, window: int, step: Step) -> Itera
     record = max((step.ledger.require(entry.key) for entry in made), key=lambda each: int(each.data["attempt"]))
     attempt = int(record.data["attempt"])
     failed = step.ledger.find(run_key(run, f"failed-{attempt}"))
-    job = step.cloud.vertex.job(record.data["job"])
+    job = training(run, step).job(record.data["job"])
     reason = failed.data["reason"] if failed else _failure(job)
     if reason:
-        log = () if failed else _last_lines(job, step)
+        log = () if failed else _last_lines(run, job, step)
         event = TrainingFailed(
             model=model, run=run, attempt=attempt, job=job.name, reason=reason, log=log, began=job.began
         )
@@ -85,10 +89,10 @@ def _failure(job: Job) -> str:
     return f"the job ended {job.state}{': ' + job.error if job.error else ''}"
 
 
-def _last_lines(job: Job, step: Step) -> tuple[str, ...]:
+def _last_lines(run: RunId, job: Job, step: Step) -> tuple[str, ...]:
     """The end of a failed job's log; what has failed is told, also when its log cannot be read."""
     try:
-        return step.cloud.vertex.job_log(job.name, MAX_LOG_LINES)
+        return training(run, step).job_log(job.name, MAX_LOG_LINES)
     except (Transient, Refused) as unread:
         return (f"the log could not be read: {unread}",)
 

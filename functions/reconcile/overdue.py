@@ -43,7 +43,8 @@ def _of_model(model: ModelName, step: Step) -> Iterator[Envelope]:
     if window and _late_markers(model, window, step):
         yield _request(model, window, 0, step)
     yield from of_rollout(model, step)
-    yield from of_staging(model, step)
+    if window:
+        yield from of_staging(model, window, step)
     if ended:
         yield from _threshold(model, window + 1, step)
 

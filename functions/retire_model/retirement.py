@@ -1,11 +1,10 @@
 """Taking away what nobody needs: looked at again before it goes, and gone already is done."""
 
+from shared.backends import serving, settings_of
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import RetirementDue
-from shared.ids import run_parts
-from shared.ledger import window_key
 from shared.rollouts import newest, production_endpoint, staging_endpoint
-from shared.settings import Settings
+from shared.serving import ServingBackend
 from shared.step import Events, Step
 
 
@@ -13,10 +12,10 @@ def retire(event: RetirementDue, step: Step) -> Events:
     """Undeploys or deletes the target; NotYet while it still has traffic or its endpoint is busy."""
     match event.what:
         case "staging":
-            _undeploy(staging_endpoint(event.model), event.target, step)
+            _undeploy(staging_endpoint(event.model), event.target, serving(event.run, step))
         case "base":
             if not _needed(event, step):
-                _undeploy(production_endpoint(event.model), event.target, step)
+                _undeploy(production_endpoint(event.model), event.target, serving(event.run, step))
         case "version":
             # An event is a hint: only a version of this model goes, and only if nothing stands on it.
             named = [each.name for each in step.cloud.vertex.versions(event.model) if each.name == event.target]
@@ -40,8 +39,7 @@ def _needed(event: RetirementDue, step: Step) -> bool:
 
 def _older(event: RetirementDue, step: Step) -> list[str]:
     """The versions beyond the newest few that nothing stands on and nothing would go back to."""
-    window = step.ledger.require(window_key(*run_parts(event.run)))
-    kept = Settings.model_validate(window.data["settings"]).serving.versions_kept
+    kept = settings_of(event.run, step).serving.versions_kept
     versions = [version.name for version in step.cloud.vertex.versions(event.model)]
     return _unneeded(versions[:-kept], event, step)
 
@@ -49,7 +47,7 @@ def _older(event: RetirementDue, step: Step) -> list[str]:
 def _unneeded(versions: list[str], event: RetirementDue, step: Step) -> list[str]:
     """Those of the model's versions that nothing stands on and nothing would go back to."""
     names = (production_endpoint(event.model), staging_endpoint(event.model))
-    endpoints = [endpoint for endpoint in map(step.cloud.vertex.endpoint, names) if endpoint is not None]
+    endpoints = [endpoint for endpoint in map(serving(event.run, step).endpoint, names) if endpoint is not None]
     needed = {version for endpoint in endpoints for version in endpoint.deployed.values()}
     rollout = newest(step.ledger, event.model)
     arms = (rollout.candidate, rollout.base) if rollout else ()
@@ -57,25 +55,25 @@ def _unneeded(versions: list[str], event: RetirementDue, step: Step) -> list[str
     return [version for version in versions if version not in needed]
 
 
-def _undeploy(endpoint: str, target: str, step: Step) -> None:
-    found = step.cloud.vertex.endpoint(endpoint)
+def _undeploy(endpoint: str, target: str, backend: ServingBackend) -> None:
+    found = backend.endpoint(endpoint)
     if found is None or target not in found.deployed:
         return
     if found.split.get(target) and len(found.deployed) > 1:
-        _hand_over(endpoint, target, step)
+        _hand_over(endpoint, target, backend)
     try:
-        step.cloud.vertex.undeploy(endpoint, target)
+        backend.undeploy(endpoint, target)
     except (Conflict, Refused) as busy:
         raise NotYet(f"an endpoint that is free: {busy}") from busy
 
 
-def _hand_over(endpoint: str, target: str, step: Step) -> None:
+def _hand_over(endpoint: str, target: str, backend: ServingBackend) -> None:
     """Takes the traffic of a staging endpoint from the target; production's traffic is never touched here."""
-    found = step.cloud.vertex.endpoint(endpoint)
+    found = backend.endpoint(endpoint)
     if found is None or not endpoint.endswith("-staging"):
         raise NotYet("the end of its traffic")
     other = next(each for each in found.deployed if each != target)
-    step.cloud.vertex.set_split(found, {other: 100})
+    backend.set_split(found, {other: 100})
 
 
 def _delete(version: str, step: Step) -> None:

@@ -6,12 +6,13 @@ verdict ─► look: candidate has traffic? base gets 100 % ─► seen ─► c
 
 from return_to_version import come_back, nowhere_to_go
 
+from shared.backends import serving
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import Notification, RetirementDue, RollbackRequested, RolledBack
 from shared.ledger import Outcome, Record, rollout_key, run_key
 from shared.rollouts import ALL, Rollout, load, production_endpoint
+from shared.serving import Endpoint
 from shared.step import Events, Step
-from shared.vertex import Endpoint
 
 _TRIES = 5
 
@@ -52,15 +53,15 @@ def _outcome(verdict: Record) -> str:
 
 def _without_traffic(rollout: Rollout, step: Step) -> Endpoint | None:
     """The endpoint once the candidate has no share of it, the base having all."""
-    name = production_endpoint(rollout.model)
+    name, backend = production_endpoint(rollout.model), serving(rollout.candidate.run, step)
     for _ in range(_TRIES):
-        endpoint = step.cloud.vertex.endpoint(name)
+        endpoint = backend.endpoint(name)
         if endpoint is None or not endpoint.split.get(rollout.candidate.id):
             return endpoint
         if rollout.base is None:
             raise NotYet("a base to go back to")  # a verdict of rollback without one is made by nobody
         try:
-            step.cloud.vertex.set_split(endpoint, {rollout.base.id: ALL})
+            backend.set_split(endpoint, {rollout.base.id: ALL})
         except Conflict:
             continue
     raise NotYet("an endpoint that nobody else is changing")
@@ -68,7 +69,7 @@ def _without_traffic(rollout: Rollout, step: Step) -> Endpoint | None:
 
 def _undeploy(rollout: Rollout, step: Step) -> None:
     try:
-        step.cloud.vertex.undeploy(production_endpoint(rollout.model), rollout.candidate.id)
+        serving(rollout.candidate.run, step).undeploy(production_endpoint(rollout.model), rollout.candidate.id)
     except Refused as refused:
         if not refused.absent:
             raise NotYet("the end of its traffic") from refused

@@ -5,14 +5,15 @@ read endpoint ─► read verdict, end, later steps ─► write the whole map u
      └──────────────── changed meanwhile ───────────────────┘
 """
 
+from shared.backends import serving
 from shared.envelope import Envelope
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import RollbackRequested, TrafficRequested, TrafficShifted
 from shared.ids import run_parts
 from shared.ledger import Outcome, rollout_key, window_key
 from shared.rollouts import Rollout, load, production_endpoint, split
+from shared.serving import Endpoint
 from shared.step import Events, Step
-from shared.vertex import Endpoint
 
 _TRIES = 5
 
@@ -28,7 +29,8 @@ def shift(event: TrafficRequested, step: Step) -> Events:
 
 
 def _once_through(event: TrafficRequested, step: Step) -> Events:
-    endpoint = step.cloud.vertex.endpoint(production_endpoint(event.model))
+    backend = serving(event.run, step)
+    endpoint = backend.endpoint(production_endpoint(event.model))
     rollout = load(step.ledger, event.model, event.rollout)
     if endpoint is None or _is_over(rollout, event.step):
         return ()
@@ -37,12 +39,12 @@ def _once_through(event: TrafficRequested, step: Step) -> Events:
     wanted = split(rollout.candidate, rollout.base, event.percent)
     if dict(endpoint.split) != wanted:
         try:
-            step.cloud.vertex.set_split(endpoint, wanted)
+            backend.set_split(endpoint, wanted)
         except Refused as refused:  # it names what is not deployed any more: look again
-            raise Conflict("vertex.set_split") from refused
-    seen = step.cloud.vertex.endpoint(production_endpoint(event.model))
+            raise Conflict("set_split") from refused
+    seen = backend.endpoint(production_endpoint(event.model))
     if seen is None or dict(seen.split) != wanted:
-        raise Conflict("vertex.set_split")
+        raise Conflict("set_split")
     now = load(step.ledger, event.model, event.rollout)
     if now.decision == "rollback":
         return [step.ledger.envelope(_left(now), f"{rollout_key(now.model, now.number, 'verdict')}/seen-by-shift")]

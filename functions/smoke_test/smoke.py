@@ -12,6 +12,7 @@ from typing import Any
 from golden_rows import Golden, differences, read_golden
 
 from shared.artefacts import read_artefact
+from shared.backends import serving as serving_of
 from shared.errors import BadInput, Refused, Transient
 from shared.events import ModelStaged, RetirementDue, SmokeFailed, SmokePassed
 from shared.ids import RunId, run_parts
@@ -76,7 +77,7 @@ def _checks(staged: Record, run: RunId, step: Step) -> tuple[Check, ...]:
     serving = _serving(run, step)
     try:
         golden = read_golden(read_artefact(step.cloud.artefacts, staged.data["artefacts"], "golden.json"))
-        return *_good_rows(staged, golden, serving, step), *_bad_rows(staged, golden, step)
+        return *_good_rows(staged, golden, serving, run, step), *_bad_rows(staged, golden, run, step)
     except BadInput as bad:
         return (Check("golden rows", bad.reasons),)
     except Transient as busy:
@@ -85,14 +86,14 @@ def _checks(staged: Record, run: RunId, step: Step) -> tuple[Check, ...]:
         return (Check("answers", (f"none after {serving.deploy_timeout_seconds} s: {busy}",)),)
 
 
-def _good_rows(staged: Record, golden: Golden, serving: ServingSettings, step: Step) -> tuple[Check, ...]:
+def _good_rows(staged: Record, golden: Golden, serving: ServingSettings, run: RunId, step: Step) -> tuple[Check, ...]:
     """Whether every try is answered as in training, and the fastest in time."""
     found: set[str] = set()
     took: list[float] = []
     for _ in range(TRIES):
         began = step.cloud.now()
         try:
-            predictions = step.cloud.vertex.predict(staged.data["endpoint"], golden.rows, _WITH_PROBABILITIES)
+            predictions = serving_of(run, step).predict(staged.data["endpoint"], golden.rows, _WITH_PROBABILITIES)
         except Refused as refused:
             return (Check("same answers as in training", (str(refused),)),)
         took.append((step.cloud.now() - began).total_seconds())
@@ -102,13 +103,13 @@ def _good_rows(staged: Record, golden: Golden, serving: ServingSettings, step: S
     return Check("same answers as in training", tuple(sorted(found))), Check("fast enough", slow, fastest)
 
 
-def _bad_rows(staged: Record, golden: Golden, step: Step) -> list[Check]:
-    return [Check(f"refuses {why}", _answered(staged, row, step)) for row, why in golden.bad_rows]
+def _bad_rows(staged: Record, golden: Golden, run: RunId, step: Step) -> list[Check]:
+    return [Check(f"refuses {why}", _answered(staged, row, run, step)) for row, why in golden.bad_rows]
 
 
-def _answered(staged: Record, row: dict[str, Any], step: Step) -> tuple[str, ...]:
+def _answered(staged: Record, row: dict[str, Any], run: RunId, step: Step) -> tuple[str, ...]:
     try:
-        step.cloud.vertex.predict(staged.data["endpoint"], [row], _WITH_PROBABILITIES)
+        serving_of(run, step).predict(staged.data["endpoint"], [row], _WITH_PROBABILITIES)
     except Refused:
         return ()
     return ("a bad row was answered with a prediction",)

@@ -1,5 +1,6 @@
 """How far a piece of work outside has come: an operation that was started, or an order that was refused for now."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -7,8 +8,8 @@ from staging_order import Order
 
 from shared.errors import NotYet, Refused, SerinError
 from shared.ledger import Record
+from shared.serving import Operation
 from shared.step import Step
-from shared.vertex import Operation
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class Failed:
 Progress = Ready | Pending | Failed
 
 
-def followed(started: Record, what: str, arrived: Ready | None, order: Order, step: Step) -> Progress:
+def followed(
+    started: Record, what: str, arrived: Ready | None, order: Order, ask: Callable[[str], Operation], step: Step
+) -> Progress:
     """How far a recorded operation is; `arrived` is what it was to bring about, if that can be seen already."""
-    operation = _operation(started.data["operation"], step)
+    operation = _operation(started.data["operation"], ask)
     if operation.done and arrived is not None:
         return replace(arrived, ended=operation.ended)
     if operation.done and operation.error:
@@ -69,11 +72,11 @@ def _overdue(began: str, what: str, order: Order, step: Step) -> Failed | None:
     return Failed((f"{what} had not ended after {limit_seconds} s",))
 
 
-def _operation(name: str | None, step: Step) -> Operation:
+def _operation(name: str | None, ask: Callable[[str], Operation]) -> Operation:
     if name is None:
         return Operation("", done=False)  # somebody else's: only what it brings about can be seen
     try:
-        return step.cloud.vertex.operation(name)
+        return ask(name)
     except Refused as refusal:
         # Forgotten means long done: what it has brought about is still to be seen.
         return Operation(name, done=refusal.absent)

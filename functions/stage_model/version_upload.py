@@ -9,9 +9,11 @@ from staging_progress import Failed, Pending, Progress, Ready, first_claim, foll
 
 from shared.artefacts import stored_digest
 from shared.awaited import iso, tell
+from shared.backends import moved
 from shared.errors import BadInput, Conflict, Refused, Transient
 from shared.ledger import Outcome, run_key
 from shared.receipt_keys import current
+from shared.rollouts import production
 from shared.step import Step
 from shared.vertex import VersionOrder
 
@@ -31,13 +33,13 @@ def _looked_for(order: Order, step: Step) -> Progress:
     visible = _visible(order, step)
     started = step.ledger.find(run_key(order.run, "upload"))
     if started is not None:
-        return followed(started, _WHAT, visible, order, step)
+        return followed(started, _WHAT, visible, order, step.cloud.vertex.operation, step)
     return visible or _started(order, step)
 
 
 def _started(order: Order, step: Step) -> Progress:
-    if altered := _altered(order, step):
-        return Failed((altered,))
+    if problem := _altered(order, step) or _moved(order, step):
+        return Failed((problem,))
     key = run_key(order.run, "upload")
     step.ledger.claim(key, step.cloud.environment.lease_seconds)
     # Who held the claim before may have finished since we looked.
@@ -49,7 +51,9 @@ def _started(order: Order, step: Step) -> Progress:
     except (Conflict, Refused, Transient) as error:
         return refused(error, _WHAT, first_claim(key), order, step)
     started = step.ledger.once(key, lambda: Outcome({"operation": operation.name}))
-    return followed(started, _WHAT, _visible(order, step), order, step) if operation.done else Pending()
+    if not operation.done:
+        return Pending()
+    return followed(started, _WHAT, _visible(order, step), order, step.cloud.vertex.operation, step)
 
 
 def _altered(order: Order, step: Step) -> str:
@@ -59,6 +63,12 @@ def _altered(order: Order, step: Step) -> str:
     except BadInput as missing:
         return str(missing)
     return "" if found == order.digest else f"the artefacts are {found[:12]}…, approved were {order.digest[:12]}…"
+
+
+def _moved(order: Order, step: Step) -> str:
+    """Why it would be served elsewhere than what is in production; nothing if it would not."""
+    standing = production(step.ledger, order.model)
+    return str(moved(standing.run, order.serving, step) or "") if standing else ""
 
 
 def _visible(order: Order, step: Step) -> Ready | None:

@@ -36,6 +36,15 @@ def theatre() -> Theatre:
 
 
 @pytest.mark.timeout(300)
+def test_acts_1_to_4_with_a_model_that_is_trained_and_served_on_cloud_run() -> None:
+    theatre = Theatre(seed=1, backend="cloud_run")
+    first_model(theatre)
+    canary_and_rollback(theatre)
+    assert not theatre.cloud.vertex.orders
+    assert theatre.cloud.vertex.endpoint("serin-digits") is None
+
+
+@pytest.mark.timeout(300)
 def test_the_story_from_act_1_to_act_7(theatre: Theatre) -> None:
     first_model(theatre)
     canary_and_rollback(theatre)

@@ -5,14 +5,16 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from cli.demo.acts import SETTINGS
+from cli.demo.acts import SETTINGS, on
 from cli.demo.stage import MODEL
 from cli.demo.story import Act, Story, Traffic, cut
 from cli.demo.traffic import REQUESTS_PER_SECOND, ROWS_PER_REQUEST
 from shared.envelope import Envelope, decode
 from shared.events import Event, OutcomesObserved
+from shared.jobs import Job, TrainingBackend
 from shared.rollouts import production_endpoint
-from shared.settings import object_name
+from shared.serving import ServingBackend
+from shared.settings import Backend, object_name
 from shared.step import publish
 from tests.world.cloud import MemoryCloud
 from tests.world.replica import Replica, replica
@@ -26,15 +28,21 @@ _MAX_LABELS = 1000
 class Theatre:
     """Where the story is played without servers: nothing happens unless the test says so."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, backend: Backend = "vertex") -> None:
+        self.backend = backend
         self.cloud = MemoryCloud({"SERIN_LEASE_SECONDS": "5", "SERIN_SWEEP_SECONDS": "30"})
         self.cloud.vertex.predict_version = self._answered_on_staging
+        self.cloud.services.predict_version = self._answered_on_staging
         self.story: Story = cut(seed)
         self._chance = random.Random(seed)
         self._replicas: dict[str, Replica] = {}
-        self._trained = 0
         self.ticked: list[str] = []
-        drop(self.cloud, object_name(MODEL), SETTINGS.read_bytes())
+        drop(self.cloud, object_name(MODEL), on(SETTINGS.read_text(), backend).encode())
+
+    @property
+    def serving(self) -> ServingBackend:
+        """What answers in this play."""
+        return self.cloud.run_services if self.backend == "cloud_run" else self.cloud.vertex
 
     def since(self, mark: int) -> list[Event]:
         """Every event of ours that was published after a mark, once each."""
@@ -101,19 +109,30 @@ class Theatre:
 
     def split(self) -> dict[str, int]:
         """Who answers how much of the production traffic."""
-        endpoint = self.cloud.vertex.endpoint(production_endpoint(MODEL))
+        endpoint = self.serving.endpoint(production_endpoint(MODEL))
         return {key: share for key, share in endpoint.split.items() if share} if endpoint else {}
 
     def _train(self) -> bool:
         """Runs the jobs that were ordered meanwhile; answers whether there were any."""
-        orders = self.cloud.vertex.orders[self._trained :]
-        for order in orders:
-            self._trained += 1
-            (job,) = [job for job in self.cloud.vertex.jobs(order.labels) if not job.ended]
-            variables = {**order.variables, "CLOUD_ML_JOB_ID": job.name.rsplit("/", 1)[-1]}
-            status = run_job(read_order(variables, "artefacts"), self.cloud)
-            self.cloud.vertex.end_job(job.name, "FAILED" if status else "SUCCEEDED")
-        return bool(orders)
+        waiting = [job for job in self._jobs().jobs({}) if not job.ended]
+        for job in waiting:
+            status = run_job(read_order(self._variables(job), "artefacts"), self.cloud)
+            if self.backend == "cloud_run":
+                self.cloud.jobs.end(job.name, "EXECUTION_FAILED" if status else "EXECUTION_SUCCEEDED")
+            else:
+                self.cloud.vertex.end_job(job.name, "FAILED" if status else "SUCCEEDED")
+        return bool(waiting)
+
+    def _jobs(self) -> TrainingBackend:
+        return self.cloud.run_jobs if self.backend == "cloud_run" else self.cloud.vertex
+
+    def _variables(self, job: Job) -> dict[str, str]:
+        """What the job's container is told, the platform's own part included."""
+        if self.backend == "cloud_run":
+            (container,) = self.cloud.jobs.found[job.name].template.template.containers
+            return {"CLOUD_RUN_JOB": job.number, **{each.name: each.value for each in container.env}}
+        (order,) = [order for order in self.cloud.vertex.orders if order.labels == job.labels]
+        return {"CLOUD_ML_JOB_ID": job.number, **order.variables}
 
     def _one_second(self) -> None:
         labels: list[tuple[str, str]] = []
@@ -138,7 +157,7 @@ class Theatre:
     def _replica(self, deployed_model: str) -> Replica:
         if deployed_model not in self._replicas:
             endpoint = production_endpoint(MODEL)
-            found = self.cloud.vertex.endpoint(endpoint)
+            found = self.serving.endpoint(endpoint)
             assert found is not None
             order = self._order(found.deployed[deployed_model])
             self._replicas[deployed_model] = replica(order, endpoint, deployed_model, self.cloud)

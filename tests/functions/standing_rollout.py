@@ -6,6 +6,7 @@ from shared.events import TrafficRequested
 from shared.ids import ModelName, RunId
 from shared.ledger import Outcome, Record, rollout_key, run_key
 from shared.rollouts import Deployed, production_endpoint
+from shared.serving import Machine
 from shared.vertex import VersionOrder
 from tests.functions.standing_run import RUN, ledger, open_run
 from tests.world.cloud import MemoryCloud
@@ -25,7 +26,7 @@ def deployed_world(*arms: Deployed, split: dict[str, int]) -> MemoryCloud:
     for arm in arms:
         version = VersionOrder(MODEL, "serin-serving:test", arm.artefacts, {"serin-run": arm.run}, {})
         cloud.vertex.upload(version)
-        cloud.vertex.deploy(ENDPOINT, arm.id, arm.version, "n1", (1, 1), {})
+        cloud.vertex.deploy(ENDPOINT, arm.id, arm.version, Machine("n1"), {})
     endpoint = cloud.vertex.endpoint(ENDPOINT)
     assert endpoint is not None
     if split:

@@ -8,8 +8,13 @@ from typing import Any, TypeVar
 from shared.door import Door
 from shared.envelope import Envelope, Message, decode
 from shared.environment import Environment, read_environment
+from shared.jobs import TrainingBackend
+from shared.run_jobs import CloudRunJobs
+from shared.run_services import CloudRunServices, Wires
+from shared.serving import ServingBackend
 from shared.spans import Span
 from tests.world.permissions import EVERY_USE, Unpermitted, permitted
+from tests.world.run import MemoryJobs, MemoryServices
 from tests.world.storage import MemoryStore
 from tests.world.vertex import MemoryVertex
 
@@ -113,6 +118,11 @@ class MemoryCloud:
         self.artefacts = MemoryStore("artefacts", self.now, _Watched(self, "artefacts"))
         self.bus = MemoryBus(self.door, self.use)
         self.vertex = MemoryVertex(self.now, _Watched(self, "vertex"))
+        self.services = MemoryServices()
+        wires = Wires(self.services, self.services.post, lambda _: {}, self.pass_time)
+        self.run_services: ServingBackend = CloudRunServices(self.environment, self.door, self.vertex, wires)
+        self.jobs = MemoryJobs(self.now)
+        self.run_jobs: TrainingBackend = CloudRunJobs(self.environment, self.door, self.jobs, self.jobs)
         self.spans = MemorySpans()
         self._tokens = 0
         self.refused: list[tuple[str, Message, str]] = []

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from shared.door import Door
 from shared.errors import Conflict, Refused
+from shared.serving import Address, Machine
 from shared.vertex import BatchOrder, Endpoint, Job, JobOrder, Operation, Version, VersionOrder
 
 Fate = Literal["ends", "fails", "half", "hangs"]
@@ -123,6 +124,9 @@ class MemoryVertex:
 
         return self.door("vertex.upload", lambda: self._start(effect))
 
+    def recipe(self, version: str) -> VersionOrder:
+        return self.door("vertex.get_version", lambda: self.uploads[int(version.rsplit("@", 1)[-1]) - 1])
+
     def delete_version(self, version: str) -> None:
         model = version.split("/models/")[1].split("@")[0]
         kept = [each for each in self._versions.get(model, []) if each.name != version]
@@ -145,8 +149,7 @@ class MemoryVertex:
         endpoint: str,
         deployed_model: str,
         version: str,
-        machine_type: str,  # noqa: ARG002
-        replicas: tuple[int, int],  # noqa: ARG002
+        machine: Machine,  # noqa: ARG002
         split: Mapping[str, int],
     ) -> Operation:
         def started() -> Operation:
@@ -200,6 +203,9 @@ class MemoryVertex:
             return self.predict_version(now.deployed[serving], instances, parameters)
 
         return self.door("vertex.predict", answered)
+
+    def address(self, endpoint: str) -> Address:
+        return Address(f"http://127.0.0.1:1/{endpoint}:predict")
 
     def operation(self, name: str) -> Operation:
         return self.door("vertex.get_operation", lambda: self._operations[name])

@@ -25,6 +25,7 @@ from shared.foreign import DATA_UPLOADED
 from shared.ids import UploadId
 from shared.ledger import Author, Ledger, Outcome, window_key
 from shared.rollouts import staging_endpoint
+from shared.serving import Machine
 from shared.settings import Settings, current
 from shared.trace import started
 from shared.vertex import JobOrder
@@ -325,7 +326,7 @@ def test_a_base_that_is_still_there_after_a_promotion_is_retired() -> None:
 def test_what_was_tested_leaves_staging(cloud: MemoryCloud) -> None:
     record(cloud, "end", {"outcome": "failed"})
     cloud.vertex.create_endpoint(staging_endpoint(MODEL))
-    cloud.vertex.deploy(staging_endpoint(MODEL), "2", "v", "n1", (1, 1), {"0": 100})
+    cloud.vertex.deploy(staging_endpoint(MODEL), "2", "v", Machine("n1"), {"0": 100})
     (retired,) = due(cloud)
     assert isinstance(retired, RetirementDue)
     assert (retired.what, retired.target) == ("staging", "2")

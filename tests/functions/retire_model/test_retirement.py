@@ -6,6 +6,7 @@ import pytest
 
 from shared.errors import Transient
 from shared.rollouts import staging_endpoint
+from shared.serving import Machine
 from shared.vertex import VersionOrder
 from tests.functions.standing_rollout import (
     BASE,
@@ -72,7 +73,7 @@ def test_a_reply_that_is_lost_changes_nothing() -> None:
 def test_a_challenger_leaves_staging_although_it_has_the_traffic_there() -> None:
     cloud = under_way()
     cloud.vertex.create_endpoint(STAGING)
-    cloud.vertex.deploy(STAGING, "2", CANDIDATE.version, "n1", (1, 1), {"0": 100})
+    cloud.vertex.deploy(STAGING, "2", CANDIDATE.version, Machine("n1"), {"0": 100})
     assert retire(cloud, what="staging", target="2") == 200
     endpoint = cloud.vertex.endpoint(STAGING)
     assert endpoint is not None
@@ -83,7 +84,7 @@ def test_on_staging_the_traffic_goes_to_the_one_that_stays() -> None:
     cloud = under_way()
     cloud.vertex.create_endpoint(STAGING)
     for name in ("2", "3"):
-        cloud.vertex.deploy(STAGING, name, CANDIDATE.version, "n1", (1, 1), {"0": 100})
+        cloud.vertex.deploy(STAGING, name, CANDIDATE.version, Machine("n1"), {"0": 100})
     assert retire(cloud, what="staging", target="3") == 200
     endpoint = cloud.vertex.endpoint(STAGING)
     assert endpoint is not None

@@ -6,6 +6,7 @@ import pytest
 
 from shared.errors import Conflict, Refused, Transient
 from shared.events import Notification, RetirementDue, RolledBack
+from shared.serving import Machine
 from tests.functions.standing_rollout import (
     BASE,
     CANDIDATE,
@@ -86,7 +87,7 @@ def test_two_at_once_end_in_one_rollback() -> None:
 def test_a_deployment_that_came_up_after_the_end_is_taken_away() -> None:
     cloud = under_way(5)
     leave(cloud)
-    cloud.vertex.deploy(ENDPOINT, CANDIDATE.id, CANDIDATE.version, "n1", (1, 1), {})
+    cloud.vertex.deploy(ENDPOINT, CANDIDATE.id, CANDIDATE.version, Machine("n1"), {})
     endpoint = cloud.vertex.endpoint(ENDPOINT)
     assert endpoint is not None
     cloud.vertex.set_split(endpoint, {"1": 95, "2": 5})

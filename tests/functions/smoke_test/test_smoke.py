@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import Refused, Transient
 from shared.events import Notification, RetirementDue, SmokeFailed, SmokePassed
+from shared.serving import Machine
 from tests.functions.standing_run import event, open_run, published, record, records, topics
 from tests.world.cloud import MemoryCloud
 from tests.world.running import data_of, send
@@ -56,7 +57,7 @@ def cloud() -> MemoryCloud:
     record(made, "staged", STAGED)
     made.artefacts.put("digits/digits-000002/1/model/golden.json", json.dumps(GOLDEN).encode())
     made.vertex.create_endpoint("serin-digits-staging")
-    made.vertex.deploy("serin-digits-staging", "2", VERSION, "m", (1, 1), {"0": 100})
+    made.vertex.deploy("serin-digits-staging", "2", VERSION, Machine("m"), {"0": 100})
     serve(made, as_in_training)
     return made
 

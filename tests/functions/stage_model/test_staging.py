@@ -8,6 +8,7 @@ from shared.artefacts import digest
 from shared.errors import Refused, Transient
 from shared.events import ModelStaged, Notification, RetirementDue
 from shared.receipt_keys import rotate
+from shared.serving import Machine
 from shared.vertex import VersionOrder
 from tests.functions.standing_run import event, keys, open_run, published, record, records, topics
 from tests.world.cloud import MemoryCloud
@@ -191,7 +192,7 @@ def test_an_endpoint_that_somebody_else_makes_meanwhile_is_used(cloud: MemoryClo
 
 def test_an_endpoint_that_an_earlier_run_still_uses_is_used_as_well(cloud: MemoryCloud) -> None:
     cloud.vertex.create_endpoint("serin-digits-staging")
-    cloud.vertex.deploy("serin-digits-staging", "1", "projects/p/locations/l/models/digits@1", "m", (1, 1), {"0": 100})
+    cloud.vertex.deploy("serin-digits-staging", "1", "projects/p/locations/l/models/digits@1", Machine("m"), {"0": 100})
     assert stage(cloud) == 200
     staged_version(cloud)
     endpoint = cloud.vertex.endpoint("serin-digits-staging")

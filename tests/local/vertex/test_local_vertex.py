@@ -20,6 +20,7 @@ from local.vertex.containers import Image
 from shared.door import open_door
 from shared.environment import read_environment
 from shared.errors import Conflict, Refused, SerinError
+from shared.serving import Machine
 from shared.vertex import CloudVertex, JobOrder, Operation, VersionOrder
 from tests.world.cloud import VARIABLES
 
@@ -95,7 +96,7 @@ def deployed(vertex: CloudVertex, *numbers: str) -> None:
     finished(vertex, vertex.create_endpoint("serin-digits"))
     for number in numbers:
         name = version(vertex, f"digits-{number:0>6}")
-        assert finished(vertex, vertex.deploy("serin-digits", number, name, "n1-standard-2", (1, 1), {})).error == ""
+        assert finished(vertex, vertex.deploy("serin-digits", number, name, Machine("n1-standard-2"), {})).error == ""
 
 
 @pytest.mark.parametrize(("ends", "state"), [("0", "SUCCEEDED"), ("3", "FAILED")])
@@ -166,7 +167,7 @@ def test_what_google_refuses_is_refused(vertex: CloudVertex) -> None:
     with pytest.raises(SerinError):
         vertex.undeploy("serin-digits", "2")
     with pytest.raises(SerinError):
-        vertex.deploy("serin-digits", "2", vertex.versions("digits")[0].name, "m", (1, 1), {})
+        vertex.deploy("serin-digits", "2", vertex.versions("digits")[0].name, Machine("m"), {})
     with pytest.raises(SerinError):
         vertex.create_endpoint("serin-digits")
     vertex.set_split(now, {"1": 100})
