@@ -16,7 +16,6 @@ from local.loopback import is_loopback
 
 MAX_BODY_BYTES = 10_000_000
 _PAGE_SIZE = 100
-_VERSION = re.compile(r"/(?:v1|ui)/(.+)")
 _INTERNAL = CloudError(Status.INTERNAL, "Internal error encountered.")
 _log = logging.getLogger(__name__)
 Query = Mapping[str, str]
@@ -34,9 +33,10 @@ class Call:
 
 
 class Calls:
-    """The operations of one service, below /v1 (and /ui, where Google's clients poll); all others are unimplemented."""
+    """The operations of one service below its versions (/ui: where Google's clients poll); others are unimplemented."""
 
-    def __init__(self, service: str, calls: Sequence[Call]) -> None:
+    def __init__(self, service: str, calls: Sequence[Call], versions: str = "v1|ui") -> None:
+        self._version = re.compile(rf"/(?:{versions})/(.+)")
         self._service = service
         self._calls = [(call, re.compile(call.path)) for call in calls]
 
@@ -54,7 +54,7 @@ class Calls:
         return call.answer(match, decoded(body), request.query_params)
 
     def _found(self, method: str, path: str) -> tuple[Call, re.Match[str]] | None:
-        versioned = _VERSION.fullmatch(path)
+        versioned = self._version.fullmatch(path)
         for call, pattern in self._calls if versioned else ():
             if call.method == method and versioned and (match := pattern.fullmatch(versioned[1])):
                 return call, match

@@ -1,4 +1,4 @@
-"""Runs the whole local cloud: five services, each a process of its own, each started again when it ends."""
+"""Runs the whole local cloud: six services, each a process of its own, each started again when it ends."""
 
 import json
 import os
@@ -19,7 +19,7 @@ PROJECT = "serin-local"
 PUSHER = f"serin-push@{PROJECT}.iam.gserviceaccount.com"
 _READY_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
-_SERVICES = ("pubsub", "storage", "vertex", "functions", "scheduler")
+_SERVICES = ("pubsub", "storage", "vertex", "functions", "scheduler", "run")
 _UNTOLD_SWEEP_TICKS = 2  # where no notification comes, reconcile alone finds the uploads
 _ROOT = Path(__file__).parents[1]
 
@@ -89,6 +89,8 @@ class Installation:
             "PUBSUB_EMULATOR_HOST": self.borrowed.pubsub or f"127.0.0.1:{self.ports['pubsub']}",
             "STORAGE_EMULATOR_HOST": self.borrowed.storage or f"http://127.0.0.1:{self.ports['storage']}",
             "SERIN_VERTEX_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
+            "SERIN_RUN_ENDPOINT": f"http://127.0.0.1:{self.ports['run']}",
+            "GCE_METADATA_HOST": f"127.0.0.1:{self.ports['run']}",
             "SERIN_LOGGING_ENDPOINT": f"http://127.0.0.1:{self.ports['vertex']}",
             "SERIN_FUNCTIONS_HOST": f"http://127.0.0.1:{self.ports['functions']}",
             **self._tokens,
@@ -116,6 +118,10 @@ class Installation:
             "storage": [*self._command("storage"), "--pubsub", pubsub],
             "vertex": [
                 *self._command("vertex"), "--images", str(self.home / "images.json"), "--storage", storage,
+                "--pubsub", pubsub, "--project", PROJECT, "--run-data", str(self.home / "run"),
+            ],
+            "run": [
+                *self._command("run"), "--images", str(self.home / "images.json"), "--storage", storage,
                 "--pubsub", pubsub, "--project", PROJECT,
             ],
             "functions": [

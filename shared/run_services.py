@@ -139,6 +139,8 @@ class CloudRunServices:
         service = self._find(endpoint)
         if service is None or deployed_model not in (shares := standing(service)):
             raise Refused("run.undeploy", f"status 404: {deployed_model} is not deployed")
+        if service.reconciling:  # what starts would lose its place in the list that is written
+            raise Refused("run.undeploy", "status 400: another order is under way")
         left = {each: share for each, share in shares.items() if each != deployed_model}
         if not left:
             # Somebody has to answer for a service: it goes with its last revision.

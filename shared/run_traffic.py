@@ -42,10 +42,13 @@ def endpoint_of(service: Any) -> Endpoint:
 
 
 def standing(service: Any) -> dict[str, int]:
-    """What was ordered, by deployed model, without what failed to start: an order that names it would fail too."""
+    """What was ordered, by deployed model, of those that are ready.
+
+    An order that named a revision which failed to start would fail too, and one that named a starting revision would
+    wait for it: an order about traffic waits for nobody.
+    """
     carried_out = _shares(service.traffic_statuses)
-    ordered = _shares(service.traffic)
-    return {each: share for each, share in ordered.items() if each in carried_out or service.reconciling}
+    return {each: share for each, share in _shares(service.traffic).items() if each in carried_out}
 
 
 def settled(service: Any) -> bool:

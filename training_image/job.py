@@ -3,10 +3,10 @@
     window record ─► the exact uploads ─► train ─► artefacts (create-only) ─► evaluation-completed
                               └────────────┴── any failure, with its reason ─► training-failed, exit status 1
 
-Environment: SERIN_RUN and SERIN_ATTEMPT name the work, CLOUD_ML_JOB_ID the job (set by Vertex AI;
-CLOUD_RUN_JOB by Cloud Run), AIP_MODEL_DIR the place of the artefacts (Vertex AI derives it from the job's output directory); SERIN_CAUSE and SERIN_TRACEPARENT,
-where given, continue the chain of events; SERIN_TRAINING_IMAGE
-is the image as it was ordered. Everything else is read by `shared.environment`.
+Environment: SERIN_RUN and SERIN_ATTEMPT name the work, CLOUD_ML_JOB_ID the job (set by Vertex AI; CLOUD_RUN_JOB by
+Cloud Run), AIP_MODEL_DIR the place of the artefacts (Vertex AI derives it from the job's output directory); SERIN_CAUSE
+and SERIN_TRACEPARENT, where given, continue the chain of events; SERIN_TRAINING_IMAGE is the image as it was ordered.
+Everything else is read by `shared.environment`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--storage", default="http://127.0.0.1:9000", metavar="URL", help="where artefacts are")
     parser.add_argument("--pubsub", default="")
     parser.add_argument("--project", default="serin-local")
+    parser.add_argument("--run-data", type=Path, help="the folder of a local Cloud Run, whose jobs' logs are told too")
     parser.add_argument(
         "--switch", action="append", default=[], metavar="NAME=VALUE", help="see local/vertex/switches.py"
     )
@@ -35,7 +36,9 @@ def main() -> None:
     ended = ending()
     with (
         data_folder(given.data) as folder,
-        running(folder, images, given.storage, given.pubsub, given.project, given.port, switches) as server,
+        running(
+            folder, images, given.storage, given.pubsub, given.project, given.port, switches, given.run_data
+        ) as server,
     ):
         say_ready("vertex", server.port)
         ended.wait()

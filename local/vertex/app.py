@@ -29,8 +29,15 @@ class App:
     """Answers every request of the REST API."""
 
     def __init__(
-        self, jobs: Jobs, batch_jobs: BatchJobs, registry: Registry, endpoints: Endpoints, operations: Operations
+        self,
+        jobs: Jobs,
+        batch_jobs: BatchJobs,
+        registry: Registry,
+        endpoints: Endpoints,
+        operations: Operations,
+        run_data: Path | None = None,
     ) -> None:
+        self._run_data = run_data
         self._jobs = jobs
         self._predictions = Predictions(endpoints)
         self._operations = operations
@@ -51,7 +58,7 @@ class App:
             return self._logged(match[1], request.query_params)
         body = await body_of(request)
         if method == "POST" and path == entries.PATH:
-            return json_response(entries.listed(self._jobs, decoded(body)))
+            return json_response(entries.listed(self._jobs, self._run_data, decoded(body)))
         with self._operations.failing(request.scope.get(HANDED_ON)):
             return json_response(self._calls.answer(request, body))
 

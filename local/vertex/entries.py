@@ -1,4 +1,7 @@
-"""The one question of Cloud Logging's API that Serin asks: the last lines of a custom job's output."""
+"""The one question of Cloud Logging's API that Serin asks: the last lines of a training job's output.
+
+Jobs of Cloud Run keep their logs in that service's folder, which is read here: Google has one log for both, too.
+"""
 
 import re
 from datetime import UTC, datetime
@@ -10,21 +13,28 @@ from local.fields import Document
 from local.vertex.job_runs import Jobs
 
 PATH = "/v2/entries:list"
-_FILTER = re.compile(r'resource\.type="ml_job" AND resource\.labels\.job_id="([0-9]+)"')
+_FILTER = re.compile(
+    r'resource\.type="ml_job" AND resource\.labels\.job_id="(?P<vertex>[0-9]+)"'
+    r'|resource\.type="cloud_run_job" AND resource\.labels\.job_name="(?P<run>[a-z0-9-]+)"'
+)
 _MAX_ENTRIES = 1_000
 _MAX_TAIL_BYTES = 1_000_000
 
 
-def listed(jobs: Jobs, asked: Document) -> Document:
-    """The newest entries first; INVALID_ARGUMENT for any other question than for a custom job's entries."""
+def listed(jobs: Jobs, run_data: Path | None, asked: Document) -> Document:
+    """The newest entries first; INVALID_ARGUMENT for any other question than for a training job's entries."""
     match = _FILTER.fullmatch(fields.text(asked, "filter"))
     if match is None or fields.text(asked, "orderBy") != "timestamp desc":
-        raise CloudError(Status.INVALID_ARGUMENT, "Only a custom job's entries, newest first, can be listed here.")
+        raise CloudError(Status.INVALID_ARGUMENT, "Only a training job's entries, newest first, can be listed here.")
     wanted = min(int(asked.get("pageSize") or _MAX_ENTRIES), _MAX_ENTRIES)
-    path = jobs.log_of_number(match[1])
+    path = jobs.log_of_number(match["vertex"]) if match["vertex"] else _of_run(run_data, match["run"])
     lines = _lines(path)[-wanted:] if path is not None and path.exists() else []
     stamp = datetime.now(UTC).isoformat()
     return {"entries": [{"textPayload": line, "timestamp": stamp} for line in reversed(lines)]}
+
+
+def _of_run(run_data: Path | None, job: str) -> Path | None:
+    return run_data / "logs" / f"job-{job}.log" if run_data else None
 
 
 def _lines(path: Path) -> list[str]:

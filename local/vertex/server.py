@@ -45,10 +45,12 @@ def running(
     project: str = "serin-local",
     port: int = 0,
     switches: Switches | None = None,
+    run_data: Path | None = None,
 ) -> Iterator[Server]:
     """Runs Vertex AI on its data folder for as long as the block does; port 0 is a free one.
 
-    What was deployed is served again, and what was under way goes on. `storage` is a URL, `pubsub` is HOST:PORT.
+    What was deployed is served again, and what was under way goes on. `storage` is a URL, `pubsub` is HOST:PORT,
+    `run_data` the folder of a local Cloud Run, whose jobs' logs are told too.
     Raises OSError when the port is taken.
     """
     listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
@@ -60,15 +62,21 @@ def running(
         "SERIN_VERTEX_ENDPOINT": url,
         "GOOGLE_CLOUD_PROJECT": project,
     }
-    service = _Service(folder, images, addresses, switches or Switches())
+    service = _Service(folder, images, addresses, switches or Switches(), run_data)
     with living("vertex", listener, service.live):
         yield Server(url, port)
 
 
 class _Service:
     def __init__(
-        self, folder: Path, images: Mapping[str, Image], addresses: Mapping[str, str], switches: Switches
+        self,
+        folder: Path,
+        images: Mapping[str, Image],
+        addresses: Mapping[str, str],
+        switches: Switches,
+        run_data: Path | None,
     ) -> None:
+        self._run_data = run_data
         self._folder = folder
         self._switches = switches
         self._processes = Processes(folder)
@@ -85,7 +93,7 @@ class _Service:
         endpoints = Endpoints(documents, operations, registry, serving, self._switches, random.Random())
         jobs = Jobs(documents, self._containers, self._switches)
         batch_jobs = BatchJobs(documents, registry, self._containers, self._artefacts.storage, self._switches)
-        app = App(jobs, batch_jobs, registry, endpoints, operations)
+        app = App(jobs, batch_jobs, registry, endpoints, operations, self._run_data)
         for resuming in (endpoints, operations, jobs, batch_jobs):
             resuming.resume()
         try:

@@ -34,6 +34,7 @@ class Recipe:
     variables: dict[str, str]
     health_route: str
     predict_route: str
+    port_variable: str = "AIP_HTTP_PORT"
 
 
 def recipe_of(endpoint: str, deployed: str, version: Document) -> Recipe:
@@ -87,15 +88,24 @@ class Replica:
         await self._first
 
     async def predict(self, body: bytes, content_type: str, timeout_seconds: float) -> Answer:
+        """The container's answer to a prediction."""
+        return await self.ask("POST", self.recipe.predict_route, timeout_seconds, body, content_type)
+
+    async def ask(self, method: str, target: str, timeout_seconds: float, body: bytes, content_type: str) -> Answer:
         """The container's answer; UNAVAILABLE while it is not ready, DEADLINE_EXCEEDED when it is too slow."""
         if self._client is None or not self._is_ready:
             raise CloudError(Status.UNAVAILABLE, "The deployed model is not ready.")
         try:
-            return await self._client.ask("POST", self.recipe.predict_route, timeout_seconds, body, content_type)
+            return await self._client.ask(method, target, timeout_seconds, body, content_type)
         except TimeoutError as error:
             raise CloudError(Status.DEADLINE_EXCEEDED, "The deployed model took too long.") from error
         except ConnectionError as error:
             raise CloudError(Status.UNAVAILABLE, "The deployed model does not answer.") from error
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has neither been ready yet nor failed to be."""
+        return not self._first.done()
 
     async def end(self) -> None:
         """Stops the container, letting it finish what it has accepted."""
@@ -127,7 +137,7 @@ class Replica:
     async def _live(self) -> bool:
         """One life of the container, from start to end; whether it was ready in between."""
         port = free_port()
-        variables = {**self.recipe.variables, "AIP_HTTP_PORT": str(port)}
+        variables = {**self.recipe.variables, self.recipe.port_variable: str(port)}
         try:
             self._child = self._containers.start(self.recipe.image, self.recipe.arguments, variables, self.recipe.log)
         except CloudError:

@@ -18,7 +18,7 @@ from shared.errors import SerinError
 from shared.wiring import FUNCTIONS
 
 CLOUD = "local cloud"
-SERVICES = ("pubsub", "storage", "vertex", "functions", "scheduler")
+SERVICES = ("pubsub", "storage", "vertex", "functions", "scheduler", "run")
 WORKERS = ("training job", "serving container")
 EVERYBODY = (CLOUD, *SERVICES, *WORKERS, *FUNCTIONS)
 _LOOK_SECONDS = 0.1
