@@ -10,7 +10,7 @@ FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 # Processes by the dozen import the same modules: they are compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench kills faults fuzz emulator deploy-check story code-pushed docs requirements
+.PHONY: demo test check bench kills faults fuzz emulator deploy-check story cloud-run code-pushed docs requirements
 
 demo: $(READY)
 	$(BIN)/serin demo --home build/demo
@@ -66,6 +66,10 @@ deploy-check: $(READY)
 # A short story on an installation: cloudbuild.yaml names one (SERIN_STORY_PROJECT), else a local one is made for it.
 story: $(READY)
 	SERIN_STORY=installed $(BIN)/pytest -q --timeout 7200 tests/e2e/test_story_on_an_installation.py
+
+# Acts 1 to 4 on the wire, with a model that is trained and served on Cloud Run.
+cloud-run: $(READY)
+	SERIN_CLOUD_RUN=1 $(BIN)/pytest -q tests/e2e/test_story_on_the_wire.py -k cloud_run
 
 # The last step of a delivery: make code-pushed COMMIT=…
 code-pushed: $(READY)

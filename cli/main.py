@@ -468,6 +468,7 @@ def demo(
     patience: Annotated[float, typer.Option(help="how many times longer an act may take: for a busy machine")] = 1.0,
     pubsub: Pubsub = None,
     storage: Storage = None,
+    cloud_run: Annotated[bool, typer.Option("--cloud-run", help="train and serve on Cloud Run")] = False,
 ) -> None:
     """Play the demo."""
     from cli.demo.cloud import LocalCloud
@@ -476,7 +477,7 @@ def demo(
     ends_when_told()
     width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "150"))
     local = LocalCloud(home, borrowing(pubsub, storage))
-    raise typer.Exit(play(local, seed, ACTS, Console(width=width), patience))
+    raise typer.Exit(play(local, seed, ACTS, Console(width=width), patience, "cloud_run" if cloud_run else "vertex"))
 
 
 def _check_model(name: str) -> str:

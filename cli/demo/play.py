@@ -15,6 +15,7 @@ from cli.demo.stage import OtherwiseEndedError, Stage
 from cli.demo.story import Act, cut
 from cli.demo.timeline import Timeline, listening
 from shared.errors import SerinError
+from shared.settings import Backend
 
 ACTS = len(PLAY)
 Around = Callable[[Stage, Act], AbstractContextManager[object]]
@@ -26,10 +27,12 @@ def ends_when_told() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-def play(local: LocalCloud, seed: int, acts: int, console: Console, patience: float = 1.0) -> int:
+def play(
+    local: LocalCloud, seed: int, acts: int, console: Console, patience: float = 1.0, backend: Backend = "vertex"
+) -> int:
     """Plays the first acts of the story; answers 0 if each ended as told, else 1."""
     begun = time.monotonic()
-    with staged(local, seed, console) as stage:
+    with staged(local, seed, console, backend) as stage:
         stage.patience = patience
         as_told = sum(played(stage, acts))
     seconds = time.monotonic() - begun
@@ -39,7 +42,7 @@ def play(local: LocalCloud, seed: int, acts: int, console: Console, patience: fl
 
 
 @contextmanager
-def staged(local: LocalCloud, seed: int, console: Console) -> Iterator[Stage]:
+def staged(local: LocalCloud, seed: int, console: Console, backend: Backend = "vertex") -> Iterator[Stage]:
     """A stage on a fresh local cloud, its timeline listening; whatever the acts started ends with the block."""
     shutil.rmtree(local.home, ignore_errors=True)
     local.home.mkdir(parents=True)
@@ -48,7 +51,7 @@ def staged(local: LocalCloud, seed: int, console: Console) -> Iterator[Stage]:
         if cloud.state.entries(""):
             raise OtherwiseEndedError("there is a ledger already: the demo needs a store that was just started")
         timeline = Timeline(console, local.home / "timeline.jsonl")
-        stage = Stage(cloud, timeline, cut(seed), console)
+        stage = Stage(cloud, timeline, cut(seed), console, backend=backend)
         try:
             with listening(cloud, timeline):
                 yield stage

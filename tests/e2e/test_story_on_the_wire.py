@@ -38,6 +38,14 @@ def test_acts_1_to_4_end_as_told(tmp_path: Path) -> None:
     assert told(console).count("ended as told") == 4
 
 
+@pytest.mark.skipif("SERIN_CLOUD_RUN" not in os.environ, reason="a minute more; `make cloud-run` runs it")
+def test_acts_1_to_4_end_as_told_with_a_model_on_cloud_run(tmp_path: Path) -> None:
+    console = quiet()
+    with staged(LocalCloud(tmp_path / "home"), 1, console, "cloud_run") as stage:
+        stage.patience = PATIENCE
+        assert played(stage, 4) == [True] * 4, told(console)
+
+
 def test_act_2_ends_as_told_although_processes_are_ended_without_warning(tmp_path: Path) -> None:
     console = quiet()
     harms = one_play(tmp_path / "home", 1, {2: SLICE}, console, acts=2)

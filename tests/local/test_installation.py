@@ -11,7 +11,7 @@ from local.supervisor import Borrowed, PortTaken, installed, running
 
 def test_ports_stay_and_a_service_that_is_new_gets_one(tmp_path: Path) -> None:
     before = installed(tmp_path, 1.0, 8680).ports
-    assert list(before.values()) == [8680, 8681, 8682, 8683, 8684]
+    assert list(before.values()) == [8680, 8681, 8682, 8683, 8684, 8685]
     (tmp_path / "ports.json").write_text(json.dumps({name: port for name, port in before.items() if name != "vertex"}))
     after = installed(tmp_path, 1.0, 0).ports
     assert after.keys() == before.keys()
@@ -21,7 +21,7 @@ def test_ports_stay_and_a_service_that_is_new_gets_one(tmp_path: Path) -> None:
 
 def test_a_borrowed_service_is_not_started_and_everybody_is_told_where_it_is(tmp_path: Path) -> None:
     installation = installed(tmp_path, 1.0, 8680, Borrowed("127.0.0.1:8085", "http://localhost:9000"))
-    assert list(installation.commands) == ["vertex", "functions", "scheduler"]
+    assert list(installation.commands) == ["vertex", "run", "functions", "scheduler"]
     told = installation.environment
     assert (told["PUBSUB_EMULATOR_HOST"], told["STORAGE_EMULATOR_HOST"]) == ("127.0.0.1:8085", "http://localhost:9000")
     assert {"127.0.0.1:8085", "http://localhost:9000"} <= set(installation.commands["vertex"])

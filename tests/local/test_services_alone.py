@@ -20,6 +20,7 @@ JOBS = "/v1/projects/p/locations/us-central1/jobs"
         ("pubsub", (), "/v1/projects/p/topics"),
         ("storage", (), "/storage/v1/b?project=p"),
         ("vertex", (), "/v1/projects/p/locations/us-central1/models"),
+        ("run", (), "/v2/projects/p/locations/us-central1/services"),
         ("scheduler", ("--pubsub", "127.0.0.1:9"), JOBS),
     ],
 )
