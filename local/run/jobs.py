@@ -164,10 +164,10 @@ class Jobs:
         """Keeps an execution, and what its job tells of it."""
         owner, identity = name.rsplit("/executions/", 1)
         self._documents.put("Execution", name, {**execution, "_status": status}, owner, live=status in _LIVE)
-        told = {key: execution[key] for key in ("createTime", "completionTime") if key in execution}
+        told: Document = {key: execution[key] for key in ("createTime", "completionTime") if key in execution}
         job = self._documents.get("Job", owner)
         count = len(self._documents.every("Execution", owner))
-        latest = {"name": identity, "completionStatus": status, **told}
+        latest: Document = {"name": identity, "completionStatus": status, **told}
         self._save({**job, "latestCreatedExecution": latest, "executionCount": count})
 
     def _save(self, job: Document) -> None:

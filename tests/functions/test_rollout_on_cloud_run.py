@@ -1,0 +1,132 @@
+"""A rollout on Cloud Run: the same functions, the same promises, although an order is carried out later."""
+
+from typing import Any
+
+import pytest
+
+from shared.backends import moved, settings_of
+from shared.errors import Conflict, Refused
+from shared.events import RetirementDue
+from shared.ledger import Outcome, run_key
+from shared.logs import Log
+from shared.serving import Endpoint, Machine
+from shared.step import Step
+from shared.vertex import VersionOrder
+from tests.functions.standing_rollout import BASE, CANDIDATE, ENDPOINT, MODEL, ROLLOUT, opened, order, put, stands
+from tests.functions.standing_run import RUN, event, ledger, open_run
+from tests.world.cloud import MemoryCloud
+from tests.world.running import send
+
+SERVING: dict[str, Any] = {"serving": {"backend": "cloud_run"}, "rollout": {"bake_seconds": 3600}}
+
+
+@pytest.fixture
+def cloud() -> MemoryCloud:
+    """The second rollout is open, its candidate deployed dark and its first step ordered."""
+    cloud = MemoryCloud()
+    for run in (RUN, BASE.run):
+        open_run(cloud, run, **SERVING)
+    for arm in (BASE, CANDIDATE):
+        cloud.vertex.upload(VersionOrder(MODEL, "serin-serving:test", arm.artefacts, {"serin-run": arm.run}, {}))
+        cloud.run_services.deploy(ENDPOINT, arm.id, arm.version, Machine(""), {})
+    put(cloud, "opened", opened(BASE))
+    ledger(cloud).record(run_key(RUN, "rollout"), Outcome({"rollout": ROLLOUT}))
+    order(cloud, 1, 5)
+    cloud.door.effects.clear()
+    return cloud
+
+
+def now(cloud: MemoryCloud) -> Endpoint:
+    endpoint = cloud.run_services.endpoint(ENDPOINT)
+    assert endpoint is not None
+    return endpoint
+
+
+def shift(cloud: MemoryCloud) -> int:
+    return send(cloud, "shift_traffic", event("traffic-requested"))
+
+
+def leave(cloud: MemoryCloud) -> int:
+    return send(cloud, "roll_back", event("rollback-requested"))
+
+
+def test_the_first_model_has_everything_the_next_begins_dark(cloud: MemoryCloud) -> None:
+    assert (dict(now(cloud).split), set(now(cloud).deployed)) == ({"1": 100}, {"1", "2"})
+
+
+def test_a_step_is_one_write_under_an_etag_seen_and_recorded(cloud: MemoryCloud) -> None:
+    assert shift(cloud) == 200
+    assert dict(now(cloud).split) == {"2": 5, "1": 95}
+    assert stands(cloud, "shifted/000001")
+    assert cloud.door.effects.count("run.set_split") == 1
+    assert shift(cloud) == 200
+    assert cloud.door.effects.count("run.set_split") == 1
+
+
+def test_an_order_that_is_not_carried_out_yet_is_not_recorded_as_seen(cloud: MemoryCloud) -> None:
+    cloud.services.prompt = False
+    assert shift(cloud) != 200
+    assert not stands(cloud, "shifted/000001")
+    assert dict(now(cloud).split) == {"1": 100, "2": 5}  # who has or is to have traffic, which does not add up
+    cloud.services.finish()
+    assert shift(cloud) == 200
+    assert stands(cloud, "shifted/000001")
+
+
+def test_a_rollback_sees_traffic_that_was_ordered_and_not_carried_out_yet(cloud: MemoryCloud) -> None:
+    cloud.services.prompt = False
+    shift(cloud)
+    cloud.services.prompt = True
+    assert leave(cloud) == 200
+    assert (dict(now(cloud).split), set(now(cloud).deployed)) == ({"1": 100}, {"1"})
+    assert stands(cloud, "end")
+
+
+def test_a_shift_that_slept_across_a_whole_rollback_is_refused_its_write(cloud: MemoryCloud) -> None:
+    cloud.door.meanwhile["run.set_split"] = lambda: leave(cloud) and None
+    assert shift(cloud) == 200
+    assert dict(now(cloud).split) == {"1": 100}
+    assert not stands(cloud, "shifted/000001")
+
+
+def test_a_rollback_takes_the_candidate_away_and_no_shift_brings_it_back(cloud: MemoryCloud) -> None:
+    shift(cloud)
+    assert leave(cloud) == 200
+    assert (dict(now(cloud).split), set(now(cloud).deployed)) == ({"1": 100}, {"1"})
+    assert shift(cloud) == 200
+    assert dict(now(cloud).split) == {"1": 100}
+    with pytest.raises(Refused, match="not deployed"):
+        cloud.run_services.set_split(now(cloud), {"2": 5, "1": 95})
+
+
+def test_instances_are_kept_up_while_a_canary_is_watched_and_never_else(cloud: MemoryCloud) -> None:
+    shift(cloud)
+    leave(cloud)
+    kept = [write["scaling"]["min_instance_count"] for write in cloud.services.writes]
+    assert kept == [0, 2, 2, 2, 0]  # first model, canary dark, at 5 %, at 0 %, gone
+
+
+def test_a_deployment_that_fails_leaves_nothing_that_a_later_order_would_name(cloud: MemoryCloud) -> None:
+    cloud.services.prompt = False
+    cloud.run_services.deploy(ENDPOINT, "3", CANDIDATE.version, Machine(""), {})
+    with pytest.raises(Conflict):
+        cloud.run_services.deploy(ENDPOINT, "4", CANDIDATE.version, Machine(""), {})
+    cloud.services.finish("Revision 'serin-digits-d3' is not ready and cannot serve traffic.")
+    cloud.services.prompt = True
+    assert set(now(cloud).deployed) == {"1", "2"}
+    assert shift(cloud) == 200
+    assert dict(now(cloud).split) == {"2": 5, "1": 95}
+
+
+def test_what_is_no_longer_needed_is_taken_away_with_its_service_in_the_end(cloud: MemoryCloud) -> None:
+    cloud.run_services.deploy(f"{ENDPOINT}-staging", "2", CANDIDATE.version, Machine(""), {"0": 100})
+    due = RetirementDue(model=MODEL, run=RUN, what="staging", target="2")
+    assert send(cloud, "retire_model", ledger(cloud).envelope(due, "test")) == 200
+    assert not any(name.endswith("-staging") for name in cloud.services.services)
+
+
+def test_a_model_that_is_in_production_is_not_moved_by_its_settings(cloud: MemoryCloud) -> None:
+    step = Step("test", cloud, ledger(cloud), Log("test", "p"), None)
+    elsewhere = settings_of(RUN, step).serving.model_copy(update={"backend": "vertex"})
+    assert "give it a new name" in str(moved(BASE.run, elsewhere, step))
+    assert moved(BASE.run, settings_of(RUN, step).serving, step) is None
