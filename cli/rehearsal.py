@@ -29,10 +29,11 @@ from shared.wiring import SUBSCRIPTIONS
 
 _SOURCE = Path(__file__).parents[1] / "functions"
 _ORDERS = {
-    "vertex.create_job", "vertex.cancel_job", "vertex.create_batch_job", "vertex.cancel_batch_job", "vertex.upload",
-    "vertex.delete_version", "vertex.create_endpoint", "vertex.deploy", "vertex.undeploy", "vertex.set_split",
-    "notify.send",
+    "create_job", "cancel_job", "create_batch_job", "cancel_batch_job", "upload", "delete_version", "create_endpoint",
+    "deploy", "undeploy", "set_split",
 }  # fmt: skip
+"""What a service is told to do; everything else that it can do is to answer."""
+_SENDING = "notify.send"
 _PASSING = {"seconds", "at", "owner"}
 """Facts that differ at every handling."""
 _SHOWN = 12
@@ -152,13 +153,15 @@ class Stage:
         self._state = Aside(self.real.state, self.before, self.began)
         self.state: Store = self._state
         self.artefacts: Store = Aside(self.real.artefacts, self.before, self.began)
-        self.vertex: Any = Unordered(self.real.vertex, self.ordered, self.began)
+        self.vertex: Any = Unordered(self.real.vertex, "vertex", self.ordered, self.began)
+        self.run_services: Any = Unordered(self.real.run_services, "run", self.ordered, self.began)
+        self.run_jobs: Any = Unordered(self.real.run_jobs, "run", self.ordered, self.began)
         self.bus = self
         self.spans = NoSpans()
 
     def door(self, effect: str, act: Callable[[], T]) -> T:
         """Carries out what only looks; an order is noted and answered as if it had been taken."""
-        if effect in _ORDERS:
+        if effect == _SENDING:
             self.ordered.append(effect)
             return True  # type: ignore[return-value]
         return act()
@@ -238,20 +241,21 @@ class Aside:
 
 
 class Unordered:
-    """Vertex AI, of which only questions are asked: an order is noted, and answered as one that is under way."""
+    """A service of which only questions are asked: an order is noted, and answered as one that is under way."""
 
-    def __init__(self, real: Any, ordered: list[str], now: datetime) -> None:
+    def __init__(self, real: Any, service: str, ordered: list[str], now: datetime) -> None:
         self._real = real
+        self._service = service
         self._ordered = ordered
         self._now = now
 
     def __getattr__(self, name: str) -> Any:
-        if f"vertex.{name}" not in _ORDERS:
+        if name not in _ORDERS:
             return getattr(self._real, name)
         return lambda *given, **_: self._noted(name, *given)
 
     def _noted(self, name: str, *given: Any) -> Any:
-        self._ordered.append(f"vertex.{name}")
+        self._ordered.append(f"{self._service}.{name}")
         if name in ("create_job", "create_batch_job"):
             return Job("rehearsal", "PENDING", self._now, given[0].labels)
         return given[0] if name == "set_split" else Operation("rehearsal", done=False)
