@@ -56,10 +56,15 @@ class Rehearsed:
 
 
 def rehearse(cloud: Cloud, event: Envelope) -> Iterator[Rehearsed]:
-    """Lets every function that hears an event handle it; nothing is written, published, ordered or told."""
-    for subscription in SUBSCRIPTIONS:
-        if subscription.topic == event.topic:
-            yield _rehearsed(cloud, event, subscription.function)
+    """Lets every function that hears an event handle it; nothing is written, published, ordered or told.
+
+    An event that no function hears, because it asks people or programs, is listed without one.
+    """
+    functions = [each.function for each in SUBSCRIPTIONS if each.topic == event.topic]
+    if not functions:
+        yield Rehearsed(event.topic, event.id, "", "no function hears it", ("as then",))
+    for function in functions:
+        yield _rehearsed(cloud, event, function)
 
 
 def _rehearsed(cloud: Cloud, event: Envelope, function: str) -> Rehearsed:

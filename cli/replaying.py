@@ -36,11 +36,7 @@ class Wanted:
 
 
 def chosen(ledger: Ledger, wanted: Wanted) -> list[Envelope]:
-    """The events that are meant, in the order in which they were said; BadInput when everything would be meant."""
-    if wanted.run and wanted.file:
-        raise BadInput("replay", ["name either a run or a file"])
-    if not wanted.run and not wanted.narrowed:
-        raise BadInput("replay", ["name a run, a file, a model, a type or a time"])
+    """The events that are meant, in the order in which they were said; BadInput for a topic that does not exist."""
     if wanted.topic and wanted.topic not in {event.topic for event in CATALOGUE}:
         raise BadInput("replay", [f"there is no type {wanted.topic}"])
     since, until = (moment_of(text) if text else None for text in (wanted.since, wanted.until))

@@ -217,6 +217,7 @@ def test_what_cannot_be_done_is_told_in_one_line_with_exit_status_1(
 
 def test_a_wrong_command_line_has_exit_status_2(home: Path) -> None:
     serin(home, "replay", status=2)
+    serin(home, "replay", RUN, "--file", "events.jsonl", status=2)
     serin(home, "approve", RUN, status=2)
 
 

@@ -19,7 +19,7 @@ from cli.main import app
 from deploy.plan import plan
 from deploy.table import load
 from local.supervisor import PROJECT
-from local.wiring import Retry, wire_pubsub, wire_storage
+from local.wiring import Retry, Target, wire_pubsub, wire_storage
 
 SUBSCRIPTION = f"v1/projects/{PROJECT}/subscriptions/check_rows.data-uploaded"
 NOTIFICATIONS = "storage/v1/b/serin-data/notificationConfigs"
@@ -37,7 +37,7 @@ class Installation:
     def started(self) -> None:
         """What `serin up` does to the services once they run."""
         known = self.variables
-        wire_pubsub(known["PUBSUB_EMULATOR_HOST"], PROJECT, known["SERIN_FUNCTIONS_HOST"], Retry(0.2, 3.0))
+        wire_pubsub(known["PUBSUB_EMULATOR_HOST"], PROJECT, Target(known["SERIN_FUNCTIONS_HOST"]), Retry(0.2, 3.0))
         others = (known["SERIN_STATE_BUCKET"], known["SERIN_ARTEFACTS_BUCKET"])
         wire_storage(self.storage, PROJECT, known["SERIN_DATA_BUCKET"], others)
 
