@@ -217,9 +217,10 @@ def _intake(folder: Path) -> Iterator[_Intake]:
         port = free_port()
         source = _ROOT / "functions" / "check_rows" / "main.py"
         command = [sys.executable, "-m", "functions_framework", "--source", str(source), "--target", "check_rows"]
+        variables = {**without_credentials(os.environ), **known}  # but no pusher: whoever measures holds no token
         with subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)],
-            env={**without_credentials(os.environ), **known},
+            env={name: value for name, value in variables.items() if not name.startswith("SERIN_PUSH_")},
             stdout=subprocess.DEVNULL,
         ) as process:
             try:
