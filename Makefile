@@ -10,7 +10,7 @@ FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 # Processes by the dozen import the same modules: they are compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench kills faults fuzz emulator deploy-check story cloud-run code-pushed docs requirements
+.PHONY: demo test check bench kills soak faults fuzz emulator deploy-check story cloud-run code-pushed docs requirements
 
 demo: $(READY)
 	$(BIN)/serin demo --home build/demo
@@ -39,6 +39,13 @@ bench: $(READY)
 # Every process of the local cloud ended without warning in every act: about twenty minutes.
 kills: $(READY)
 	$(BIN)/python -m tests.e2e.kills --home build/kills
+
+# 200 runs and 10,000 uploads while everything is killed, repeated and reordered; the sizes by RUNS, UPLOADS and MINUTES.
+RUNS ?= 200
+UPLOADS ?= 10000
+MINUTES ?= 10
+soak: $(READY)
+	$(BIN)/python -m tests.e2e.soak --home build/soak --runs $(RUNS) --uploads $(UPLOADS) --minutes $(MINUTES)
 
 # Every order of two deliveries of every function's message, with two of them dying or refused: hours.
 faults: $(READY)

@@ -17,16 +17,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from cli import costs, dead_letters, reading, receipts, tracing, watching
+from cli import costs, dead_letters, erasing, reading, receipts, tracing, watching
 from cli import history as traffic
 from cli.code_pushed import requests
 from cli.connection import DEFAULT_HOME, borrowing, connected, ledger_of, person, say
+from cli.downloading import download
 from cli.notices import deliveries, table_row, tried
 from cli.options import AsJson, Because, By, Home, Model
 from cli.printing import console, show_table
 from cli.rehearsal import rehearse
 from cli.replaying import Wanted, chosen, new_run
 from cli.scores import scores
+from shared.artefacts import key_of
 from shared.channels import Severity
 from shared.errors import BadInput, SerinError
 from shared.events import CATALOGUE, ApprovalAnswered, Notification, RollbackRequested, TrainingRequested
@@ -241,11 +243,9 @@ def artefacts(
         decision = ledger_of(cloud).find(run_key(_run(run_name), "decision"))
         if decision is None:
             raise BadInput("run", [f"{run_name} has no artefacts yet"])
-        prefix = decision.data["artefacts"].removeprefix(f"gs://{cloud.artefacts.bucket}/").rstrip("/") + "/"
-        to.mkdir(parents=True, exist_ok=True)
-        for entry in cloud.artefacts.entries(prefix):
-            (to / entry.key.rsplit("/", 1)[-1]).write_bytes(cloud.artefacts.read(entry.key) or b"")
-            print(to / entry.key.rsplit("/", 1)[-1])
+        prefix = key_of(cloud.artefacts, decision.data["artefacts"])
+        for path in download(cloud.artefacts, prefix, to):
+            print(path)
 
 
 @app.command()
@@ -312,6 +312,24 @@ def rollback(
 
 
 @app.command()
+def erase(
+    name: Annotated[str, typer.Argument(metavar="OBJECT", help="its name in the data bucket: data/M/file.csv")],
+    because: Because,
+    by: By = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Erase a file of rows for good, every generation; later trainings go without it (docs/erasure.md)."""
+    folder, _, rest = name.partition("/")
+    model = ModelName(_check_model(rest.partition("/")[0]))
+    if folder != "data":
+        raise BadInput("object", ["only files of rows are erased: data/<model>/…"])
+    with connected(home) as cloud:
+        found = erasing.erase(cloud, ledger_of(cloud), model, name, person(by), because)
+    show_table([each.to_json() for each in found], ("name", "generation", "runs", "quarantine"), as_json)
+
+
+@app.command()
 def history(
     model: str,
     at: Annotated[str | None, typer.Option("--at", help="only what served at this time, ISO 8601")] = None,
@@ -359,6 +377,8 @@ def replay(
 ) -> None:
     """Publish events again, exactly as the ledger holds them: a run's, a file's, or those of a type or a time."""
     wanted = Wanted(run_name, file, model, kind, since, until)
+    if (run_name and file) or not (run_name or wanted.narrowed):
+        raise typer.BadParameter("name a run, or a file, or a model, a type or a time")
     if as_new and (dry_run or run_name is None or wanted.narrowed):
         raise typer.BadParameter("--as-new makes a test run of a whole run, and takes nothing else")
     if (run_name is None and not wanted.narrowed) or (run_name is not None and file is not None):

@@ -56,14 +56,11 @@ class Rehearsed:
 
 
 def rehearse(cloud: Cloud, event: Envelope) -> Iterator[Rehearsed]:
-    """Lets every function that hears an event handle it; nothing is written, published, ordered or told.
-
-    An event that no function hears, because it asks people or programs, is listed without one.
-    """
-    functions = [each.function for each in SUBSCRIPTIONS if each.topic == event.topic]
-    if not functions:
-        yield Rehearsed(event.topic, event.id, "", "no function hears it", ("as then",))
-    for function in functions:
+    """Lets every function that hears an event handle it; nothing is written, published, ordered or told."""
+    heard_by = [subscription.function for subscription in SUBSCRIPTIONS if subscription.topic == event.topic]
+    if not heard_by:
+        yield Rehearsed(event.topic, event.id, "nobody", "nothing", ())
+    for function in heard_by:
         yield _rehearsed(cloud, event, function)
 
 

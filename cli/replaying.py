@@ -36,7 +36,7 @@ class Wanted:
 
 
 def chosen(ledger: Ledger, wanted: Wanted) -> list[Envelope]:
-    """The events that are meant, in the order in which they were said; BadInput for a topic that does not exist."""
+    """The events that are meant, in the order in which they were said; BadInput for a type or a time that is none."""
     if wanted.topic and wanted.topic not in {event.topic for event in CATALOGUE}:
         raise BadInput("replay", [f"there is no type {wanted.topic}"])
     since, until = (moment_of(text) if text else None for text in (wanted.since, wanted.until))

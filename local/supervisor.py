@@ -114,7 +114,7 @@ class Installation:
         pubsub, storage = known["PUBSUB_EMULATOR_HOST"], known["STORAGE_EMULATOR_HOST"]
         topic = f"projects/{PROJECT}/topics/{CLOCK_TICKED}"
         commands = {
-            "pubsub": self._command("pubsub"),
+            "pubsub": [*self._command("pubsub"), *self._faults],
             "storage": [*self._command("storage"), "--pubsub", pubsub],
             "vertex": [
                 *self._command("vertex"), "--images", str(self.home / "images.json"), "--storage", storage,
@@ -132,6 +132,12 @@ class Installation:
             ],
         }  # fmt: skip
         return {name: command for name, command in commands.items() if getattr(self.borrowed, name, None) is None}
+
+    @property
+    def _faults(self) -> list[str]:
+        """Deliveries that come twice or late, where a test asks for them: docs/local-cloud.md."""
+        wanted = os.environ.get("SERIN_PUBSUB_FAULTS")
+        return ["--faults", wanted] if wanted else []
 
     def _command(self, service: str) -> list[str]:
         port, data = str(self.ports[service]), str(self.home / service)

@@ -195,6 +195,10 @@ def upload_key(model: ModelName, upload: str) -> str:
     return f"uploads/{model}/{upload}"
 
 
+def erasure_key(model: ModelName, upload: str) -> str:
+    return f"erasures/{model}/{upload}"
+
+
 def windows_prefix(model: ModelName) -> str:
     return f"windows/{model}/"
 

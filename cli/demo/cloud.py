@@ -11,7 +11,7 @@ from pathlib import Path
 from cli.demo.stage import OtherwiseEndedError
 from shared.environment import Cloud, GoogleCloud, read_environment
 
-_READY_SECONDS = 30.0
+_READY_SECONDS = 90.0
 _STOP_SECONDS = 20.0
 
 

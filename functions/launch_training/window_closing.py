@@ -5,7 +5,7 @@ from typing import Any
 from shared import rollouts, settings
 from shared.events import Notification, TrainingRequested
 from shared.ids import ModelName, run_id
-from shared.ledger import Outcome, Record, rollout_key, run_key, schema_key, window_key
+from shared.ledger import Outcome, Record, erasure_key, rollout_key, run_key, schema_key, window_key
 from shared.schema import expected_columns
 from shared.step import Step
 from shared.windows import last_window, sweep, waiting_uploads
@@ -60,11 +60,13 @@ def _contents(event: TrainingRequested, window: int, step: Step) -> Outcome:
 
 
 def _earlier(model: ModelName, window: int, step: Step) -> list[dict[str, Any]]:
-    """The uploads of the windows before, without those that were set aside."""
+    """The uploads of the windows before, without those that were set aside and without what was erased."""
+    erased = {entry.key.rsplit("/", 1)[-1] for entry in step.ledger.entries(erasure_key(model, ""))}
     earlier = []
     for number in range(1, window):
         if not _set_aside(model, number, step):
-            earlier += step.ledger.require(window_key(model, number)).data["uploads"]
+            uploads = step.ledger.require(window_key(model, number)).data["uploads"]
+            earlier += [upload for upload in uploads if upload["id"] not in erased]
     return earlier
 
 

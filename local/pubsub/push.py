@@ -14,6 +14,7 @@ import json
 from typing import Any
 
 from local.pubsub.broker import Broker
+from local.pubsub.faults import NO_FAULTS, Faults
 from local.pubsub.http_client import Headers, HttpClient, Place, place_of
 from local.pubsub.oidc import Signer
 from local.pubsub.subscription import Delivery, Subscription
@@ -31,9 +32,10 @@ _PAUSE_SECONDS = (0.05, 2.0)  # after the first failure to reach an endpoint, an
 class Pusher:
     """Delivers everything that push subscriptions have ready, until closed."""
 
-    def __init__(self, broker: Broker, signer: Signer) -> None:
+    def __init__(self, broker: Broker, signer: Signer, faults: Faults = NO_FAULTS) -> None:
         self._client = HttpClient()
         self._signer = signer
+        self._faults = faults
         self._tasks: set[asyncio.Task[None]] = set()
         broker.attend(self._attend)
 
@@ -43,7 +45,7 @@ class Pusher:
         self._client.close()
 
     def _attend(self, subscription: Subscription) -> None:
-        feed = _Feed(subscription, self._client, self._signer, self._tasks)
+        feed = _Feed(subscription, self._client, self._signer, self._tasks, self._faults)
         subscription.watch(feed.pump)
         feed.pump()
 
@@ -52,8 +54,10 @@ class _Feed:
     """The pushes of one subscription; idle as long as it has no endpoint."""
 
     def __init__(
-        self, subscription: Subscription, client: HttpClient, signer: Signer, tasks: set[asyncio.Task[None]]
-    ) -> None:
+        self, subscription: Subscription, client: HttpClient, signer: Signer, tasks: set[asyncio.Task[None]],
+        faults: Faults,
+    ) -> None:  # fmt: skip
+        self._faults = faults
         self._subscription = subscription
         self._client = client
         self._signer = signer
@@ -79,6 +83,7 @@ class _Feed:
 
     async def _carry(self, place: Place, delivery: Delivery) -> None:
         config = self._subscription.config
+        await self._faults.hold_back()
         body = json.dumps(wrapped(config, delivery)).encode()
         try:
             async with asyncio.timeout(config.ack_deadline_seconds):
@@ -91,7 +96,8 @@ class _Feed:
         else:
             self._failures = 0
         self._in_flight -= 1
-        self._settle(delivery, acknowledged=status in _ACKNOWLEDGING)
+        taken = status in _ACKNOWLEDGING
+        self._settle(delivery, acknowledged=taken and not self._faults.again())
         self.pump()
 
     def _headers(self, push: Any) -> Headers:

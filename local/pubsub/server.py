@@ -14,6 +14,7 @@ from threading import Thread
 import grpc.aio
 
 from local.pubsub.broker import Broker
+from local.pubsub.faults import NO_FAULTS, Faults
 from local.pubsub.http_server import HttpConnection
 from local.pubsub.oidc import Signer
 from local.pubsub.port import Doorkeeper
@@ -42,6 +43,7 @@ async def serving(
     *,
     clock: Callable[[], float] = time.time,
     least_ack_seconds: int = DEFAULT_ACK_SECONDS,
+    faults: Faults = NO_FAULTS,
 ) -> AsyncIterator[int]:
     """Serves on this event loop for as long as the block does; gives the port."""
     async with AsyncExitStack() as stack:
@@ -54,7 +56,7 @@ async def serving(
             lambda: Doorkeeper(lambda: HttpConnection(rest.answer), socket), "127.0.0.1", port, backlog=_BACKLOG
         )
         stack.callback(listener.close)
-        pusher = Pusher(broker, signer)
+        pusher = Pusher(broker, signer, faults)
         stack.callback(pusher.close)
         await stack.enter_async_context(_grpc(broker, socket))
         yield int(listener.sockets[0].getsockname()[1])
@@ -98,6 +100,7 @@ def running(
     *,
     clock: Callable[[], float] = time.time,
     least_ack_seconds: int = DEFAULT_ACK_SECONDS,
+    faults: Faults = NO_FAULTS,
 ) -> Iterator[Server]:
     """Serves from a thread of its own for as long as the block does; port 0 is a free one.
 
@@ -107,7 +110,7 @@ def running(
 
     async def serve() -> None:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        async with serving(folder, port, clock=clock, least_ack_seconds=least_ack_seconds) as bound:
+        async with serving(folder, port, clock=clock, least_ack_seconds=least_ack_seconds, faults=faults) as bound:
             started.set_result((bound, lambda: _set(loop, ended)))
             await ended.wait()
 

@@ -74,6 +74,11 @@ def test_an_event_that_nobody_has_handled_is_told_as_new() -> None:
     assert rehearsed(cloud, event("evaluation-completed")).differences == ("new",)
 
 
+def test_an_event_that_no_function_hears_is_told_as_such() -> None:
+    cloud = MemoryCloud()
+    assert rehearsed(cloud, event("model-promoted")).function == "nobody"
+
+
 def test_an_event_that_would_be_put_off_says_why() -> None:
     cloud = MemoryCloud()
     found = rehearsed(cloud, event("evaluation-completed"))
@@ -131,7 +136,10 @@ def test_events_of_a_file_are_those_of_its_lines(tmp_path: Path, decided: Memory
     assert [each.topic for each in chosen(ledger(decided), Wanted(file=file))] == ["smoke-passed"]
 
 
-@pytest.mark.parametrize("wanted", [Wanted(topic="no-topic"), Wanted(since="yesterday"), Wanted(run="x")])
+@pytest.mark.parametrize(
+    "wanted",
+    [Wanted(topic="no-topic"), Wanted(run=RUN, since="yesterday"), Wanted(run="x"), Wanted(run="digits-000099")],
+)
 def test_what_is_not_meant_is_refused(wanted: Wanted, decided: MemoryCloud) -> None:
     with pytest.raises(BadInput):
         chosen(ledger(decided), wanted)

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Refused, Transient
 from shared.events import Notification, TrainingRequested
-from shared.ids import UploadId
+from shared.ids import RunId, UploadId
 from shared.ledger import Outcome, run_key, window_key
 from shared.windows import Upload, carry
 from tests.functions.standing_rollout import MODEL
@@ -239,3 +239,16 @@ def test_a_request_of_a_model_without_settings_is_not_yet() -> None:
     wait_for_training(cloud, 5, 1)
     assert launch(cloud) == 500
     assert isinstance(event("training-requested").payload, TrainingRequested)
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_what_was_erased_is_trained_on_no_more(cloud: MemoryCloud, erased: bool) -> None:
+    launch(cloud)
+    record(cloud, "end", {"outcome": "rejected", "set_aside": False}, run=RunId("digits-000001"))
+    wait_for_training(cloud, 6, 2)
+    if erased:
+        ledger(cloud).record(f"erasures/digits/{5:020d}", Outcome({"by": "ada", "because": "she asked"}))
+    assert launch(cloud, window=2) == 200
+    window = data_of(cloud, "windows/digits/000002")
+    assert [upload["id"] for upload in window["uploads"]] == [f"{6:020d}"]
+    assert [upload["id"] for upload in window["earlier"]] == ([] if erased else [f"{5:020d}"])

@@ -1,0 +1,93 @@
+"""The checks after a soak pass a world that is right, and each notices what it is for."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from tests.e2e.soak_checks import Found, broken, growth
+
+TOLD = [{"attributes": {"ce-type": "dev.serin.notification.posted.v1"}}]
+JOB = "projects/p/locations/l/customJobs/1"
+ENDPOINT = {"name": "e", "trafficSplit": {"1": 100}, "deployedModels": [{"id": "1"}]}
+
+
+def record(data: dict[str, Any], events: list[Any] | None = None) -> dict[str, Any]:
+    return {"data": data, "events": events or []}
+
+
+def right() -> Found:
+    """Two uploads: one was trained on, one waits."""
+    records = {
+        "uploads/m/a": record({"verdict": "accepted", "accepted": 20}),
+        "uploads/m/b": record({"verdict": "accepted", "accepted": 20}),
+        "windows/m/000001": record({"rows": 20, "uploads": [{"id": "a", "rows": 20}]}),
+        "pending/m/000001/a": record({}),
+        "pending/m/000002/b": record({}),
+        "runs/m/000001/job-1": record({"job": JOB}),
+        "runs/m/000001/decision": record({}),
+        "runs/m/000001/end": record({"outcome": "live"}, TOLD),
+        "rollouts/m/000001/opened": record({}),
+        "rollouts/m/000001/verdict": record({}),
+        "rollouts/m/000001/end": record({}),
+    }
+    jobs = [{"name": JOB, "state": "JOB_STATE_SUCCEEDED"}]
+    versions = [{"labels": {"serin-run": "m-000001"}}]
+    return Found(records, dict.fromkeys(records, "t"), jobs, versions, [ENDPOINT])
+
+
+def without(key: str) -> Callable[[Any], None]:
+    return lambda found: (found.records.pop(key), found.keys.pop(key))
+
+
+def with_data(key: str, **data: Any) -> Callable[[Any], None]:
+    return lambda found: found.records[key]["data"].update(data)
+
+
+def with_job(name: str, state: str) -> Callable[[Any], None]:
+    return lambda found: found.jobs.append({"name": name, "state": state})
+
+
+def test_a_world_that_is_right_passes() -> None:
+    assert broken(right(), {"m": 2}, 20) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (without("uploads/m/b"), "1 records"),
+        (with_data("uploads/m/b", accepted=40), "60 were counted"),
+        (with_data("uploads/m/b", verdict="duplicate"), "1 accepted"),
+        (without("pending/m/000002/b"), "in no window and not waiting"),
+        (
+            with_data("windows/m/000001", rows=40, uploads=[{"id": "a", "rows": 20}, {"id": "a", "rows": 20}]),
+            "in two windows",
+        ),
+        (with_data("windows/m/000001", rows=21), "not the sum"),
+        (with_data("windows/m/000001", rows=40, uploads=[{"id": n, "rows": 20} for n in "ab"]), "wait though"),
+        (without("runs/m/000001/end"), "without an end"),
+        (with_data("runs/m/000001/end", outcome="lost"), "ended as lost"),
+        (lambda found: found.records["runs/m/000001/end"]["events"].clear(), "nobody was told"),
+        (without("runs/m/000001/decision"), "undecided"),
+        (with_job("j2", "JOB_STATE_RUNNING"), "still JOB_STATE_RUNNING"),
+        (with_job("j2", "JOB_STATE_SUCCEEDED"), "no record names it"),
+        (lambda found: found.jobs[0].update(state="JOB_STATE_CANCELLED"), "the recorded job was cancelled"),
+        (lambda found: found.versions.append(found.versions[0]), "2 versions"),
+        (without("rollouts/m/000001/end"), "a verdict without an end"),
+        (lambda found: found.endpoints[0]["trafficSplit"].update({"1": 60}), "does not add up"),
+        (lambda found: found.endpoints[0].update(deployedModels=[]), "not deployed"),
+        (lambda found: found.keys.update({"dead-letters/x/000000": "t"}), "given up"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_noticed(harm: Callable[[Any], None], words: str) -> None:
+    found = deepcopy(right())
+    harm(found)
+    told = broken(found, {"m": 2}, 20)
+    assert any(words in each for each in told), told
+
+
+def test_growth_tells_the_cost_of_each_half() -> None:
+    keys = {f"runs/{n}/{part}": f"t{n}" for n in range(4) for part in range(2 if n < 2 else 4)}
+    found = Found({}, keys, [], [], [])
+    assert growth(found, ("runs/",), ["t0", "t1", "t2", "t3"]) == (2.0, 4.0)
