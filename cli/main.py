@@ -381,8 +381,6 @@ def replay(
         raise typer.BadParameter("name a run, or a file, or a model, a type or a time")
     if as_new and (dry_run or run_name is None or wanted.narrowed):
         raise typer.BadParameter("--as-new makes a test run of a whole run, and takes nothing else")
-    if (run_name is None and not wanted.narrowed) or (run_name is not None and file is not None):
-        raise typer.BadParameter("name a run or a file, or a model, a type or a time to narrow them down")
     with connected(home) as cloud:
         ledger = ledger_of(cloud)
         if as_new:
