@@ -44,6 +44,7 @@ from shared.wiring import TOPICS
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Continuous delivery for machine-learning models.")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(receipts.app, name="receipts")
+_LOG_LINES = 1000  # of a job of Cloud Run, as many as one answer of Cloud Logging holds
 _ENDINGS = {signal.SIGINT, signal.SIGTERM}
 Pubsub = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="a running Pub/Sub, such as Google's emulator")]
 Storage = Annotated[str | None, typer.Option(metavar="URL", help="a running Cloud Storage that sends no notifications")]
@@ -216,6 +217,9 @@ def logs(
         if not jobs:
             raise BadInput("run", [f"{run_name} has no training job"])
         name = ledger.require(jobs[-1]).data["job"]
+        if "/customJobs/" not in name:  # a job of Cloud Run, whose log is Cloud Logging's to tell, here as there
+            sys.stdout.write("".join(f"{line}\n" for line in cloud.run_jobs.job_log(name, _LOG_LINES)))
+            return
         if cloud.environment.vertex_endpoint is None:
             job = name.rsplit("/", 1)[-1]
             print(f"gcloud ai custom-jobs stream-logs {job} --region {cloud.environment.region}")
