@@ -1,18 +1,25 @@
 """The command behind deploy.sh."""
 
 import argparse
+import re
 import shlex
 import sys
+import tempfile
 import time
+from pathlib import Path
 
+from deploy.filling import Filling
 from deploy.gcloud import InstalledGcloud
 from deploy.plan import Target, plan
 from deploy.runner import Report, Runner
 from deploy.steps import Step
 from deploy.table import load
 
-# Together seven minutes: as long as Google says that a permission may take to be known everywhere.
-_WAITS_SECONDS = (5, 10, 20, 40, 60, 60, 60, 60, 60, 45)
+# Together ten minutes: as long as Google says that a permission or a new metric may take to be known everywhere.
+_WAITS_SECONDS = (5, 10, 20, 40, 60, 60, 60, 60, 60, 60, 60, 60, 45)
+# Functions that are built at the same time; a new project may run ten builds at once.
+_AT_ONCE = 6
+_DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
 
 
 def main(arguments: list[str]) -> int:
@@ -20,15 +27,18 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     target = _target(options)
     table = load()
-    steps = plan(target, table)
+    steps = tuple(step for step in plan(target, table) if options.only in step.title)
     if options.dry_run:
         _show(steps, options.destroy)
         return 0
     if options.destroy and not options.yes and not _agreed(target):
         return 1
-    runner = Runner(InstalledGcloud(target.project), target, _WAITS_SECONDS, time.sleep, print)
-    runner.metrics = {metric["name"]: metric for metric in table["metrics"]}
-    return _tell(runner.destroy(steps) if options.destroy else runner.deploy(steps), arguments)
+    gcloud = InstalledGcloud(target.project, options.transcript)
+    with tempfile.TemporaryDirectory(prefix="serin-") as folder:
+        filling = Filling(gcloud, target, table, Path(folder))
+        runner = Runner(gcloud, filling, _WAITS_SECONDS, time.sleep, _say, options.at_once)
+        report = runner.destroy(steps) if options.destroy else runner.deploy(steps)
+    return _tell(report, arguments)
 
 
 def read_target(arguments: list[str]) -> Target:
@@ -45,6 +55,9 @@ def _target(options: argparse.Namespace) -> Target:
         options.channels_secret,
         options.training_image,
         options.serving_image,
+        base_image=options.base_image,
+        alert_channels=tuple(options.alert_channel),
+        binary_authorization=options.binary_authorization,
     )
 
 
@@ -52,22 +65,39 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "deploy.sh", description="Puts Serin on Google Cloud; run again, it changes nothing."
     )
-    parser.add_argument("project", metavar="PROJECT")
-    parser.add_argument("region", metavar="REGION")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan; needs neither gcloud nor network")
-    parser.add_argument("--destroy", action="store_true", help="take everything down, with all data, after asking")
-    parser.add_argument("--yes", action="store_true", help="do not ask before --destroy")
-    parser.add_argument("--key", default="", help="a customer-managed key for the buckets")
-    parser.add_argument("--notify-secret", default="", metavar="NAME:VERSION", help="the secret with SERIN_NOTIFY_URLS")
-    parser.add_argument(
-        "--channels-secret", default="", metavar="NAME:VERSION", help="the secret with SERIN_NOTIFY_CHANNELS"
-    )
-    parser.add_argument("--training-image", default="", metavar="IMAGE@DIGEST")
-    parser.add_argument("--serving-image", default="", metavar="IMAGE@DIGEST")
+    add = parser.add_argument
+    add("project", metavar="PROJECT")
+    add("region", metavar="REGION")
+    add("--dry-run", action="store_true", help="print the plan; needs neither gcloud nor network")
+    add("--destroy", action="store_true", help="take everything down, with all data, after asking")
+    add("--yes", action="store_true", help="do not ask before --destroy")
+    add("--only", default="", metavar="TEXT", help="only the steps whose title contains this")
+    add("--key", default="", help="a customer-managed key for the buckets: projects/…/cryptoKeys/…")
+    add("--notify-secret", default="", metavar="NAME:VERSION", help="the secret with SERIN_NOTIFY_URLS")
+    add("--channels-secret", default="", metavar="NAME:VERSION", help="the secret with SERIN_NOTIFY_CHANNELS")
+    add("--alert-channel", action="append", default=[], metavar="CHANNEL", help="who hears alerts; may be repeated")
+    add("--base-image", default="python:3.11-slim", metavar="IMAGE", help="what both images are built on")
+    add("--training-image", default="", metavar="IMAGE@DIGEST", type=_by_digest, help="used instead of building one")
+    add("--serving-image", default="", metavar="IMAGE@DIGEST", type=_by_digest, help="used instead of building one")
+    add("--binary-authorization", action="store_true", help="functions run only what the project's policy admits")
+    add("--at-once", type=int, default=_AT_ONCE, metavar="N", help="functions and images built at the same time")
+    add("--transcript", type=Path, metavar="FILE", help="write every command and gcloud's answer to a file")
     return parser
 
 
+def _by_digest(image: str) -> str:
+    """Vertex AI enforces no Binary Authorization, so that an image is what was checked is held here."""
+    if image and not _DIGEST.fullmatch(image):
+        raise argparse.ArgumentTypeError(f"{image} does not name a digest: IMAGE@sha256:…")
+    return image
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 def _show(steps: tuple[Step, ...], destroy: bool) -> None:
+    print("# Run again, only what is missing is made. What stands in braces is filled in when it is known.")
     for step in reversed(steps) if destroy else steps:
         commands = step.remove if destroy else step.make
         if commands:

@@ -1,11 +1,25 @@
 """The one way to gcloud: a command in, its exit status and texts out."""
 
+import json
 import os
 import subprocess
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from deploy.steps import Command
+
+# What gcloud says of an account, a permission or a metric that not everybody has heard of yet.
+_UNSETTLED = ("permission_denied", "does not have", "does not exist", "cannot find metric")
+_ABSENT = ("not_found", "not found", "does not exist")
+
+
+class Failed(Exception):
+    """A command that failed, and what it said."""
+
+    def __init__(self, command: Command, said: str) -> None:
+        super().__init__(f"gcloud {' '.join(command)}\n  {said.strip() or 'said nothing'}")
 
 
 @dataclass(frozen=True)
@@ -18,18 +32,28 @@ class Answer:
 
 
 class Gcloud(Protocol):
-    """Carries out one command of gcloud; never raises for a command that failed."""
+    """Carries out a command."""
 
     def __call__(self, command: Command, /) -> Answer: ...
 
 
 @dataclass(frozen=True)
 class InstalledGcloud:
-    """The gcloud on the path, for one project, asking nothing."""
+    """The gcloud on the path, for one project, asking nothing; each command and answer also goes to the transcript."""
 
     project: str
+    transcript: Path | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, command: Command, /) -> Answer:
+        answer = self._answer(command)
+        if self.transcript:
+            line = json.dumps({"command": command, "status": answer.status, "out": answer.out, "err": answer.err})
+            with self._lock, self.transcript.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        return answer
+
+    def _answer(self, command: Command) -> Answer:
         environment = {**os.environ, "CLOUDSDK_CORE_PROJECT": self.project, "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
         try:
             done = subprocess.run(("gcloud", *command), env=environment, capture_output=True, text=True, check=False)
@@ -41,10 +65,10 @@ class InstalledGcloud:
 def absent(answer: Answer) -> bool:
     """Whether a command failed because what it asks for is not there."""
     text = answer.err.lower()
-    return answer.status != 0 and any(each in text for each in ("not_found", "not found", "does not exist"))
+    return answer.status != 0 and any(each in text for each in _ABSENT)
 
 
 def unsettled(answer: Answer) -> bool:
-    """Whether a command may succeed once permissions or new accounts have reached everybody."""
+    """Whether a command may succeed once permissions, new accounts and metrics have reached everybody."""
     text = answer.err.lower()
-    return answer.status != 0 and any(each in text for each in ("permission_denied", "does not have", "does not exist"))
+    return answer.status != 0 and any(each in text for each in _UNSETTLED)

@@ -3,11 +3,21 @@
 import json
 from typing import Any
 
+from deploy import source
+
 _FUNCTIONS = 'resource.type="cloud_run_revision"'
 
 
 def config(metric: dict[str, Any]) -> str:
-    """The LogMetric resource, as `gcloud logging metrics create --config-from-file` takes it."""
+    """The LogMetric resource, as `gcloud logging metrics create --config-from-file` takes it.
+
+    A metric has no labels of its own, so its description ends with a hash by which an older one is told.
+    """
+    made = _made(metric)
+    return json.dumps({**made, "description": f"{made['description']} ({source.digest_of(made)})"}, indent=1)
+
+
+def _made(metric: dict[str, Any]) -> dict[str, Any]:
     lines = [_FUNCTIONS, *(f'jsonPayload.{name}="{wanted}"' for name, wanted in metric["where"].items())]
     counts = metric["value"] is None
     made: dict[str, Any] = {
@@ -23,4 +33,4 @@ def config(metric: dict[str, Any]) -> str:
     }
     if not counts:
         made["valueExtractor"] = f"EXTRACT(jsonPayload.{metric['value']})"
-    return json.dumps(made, indent=1)
+    return made

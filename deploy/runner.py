@@ -1,25 +1,15 @@
 """Carries a plan out: looks, makes what is missing, waits for permissions to spread, stops at a failure."""
 
-import re
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from deploy import metrics, source
-from deploy.gcloud import Answer, Gcloud, absent, unsettled
-from deploy.plan import Target
-from deploy.steps import Command, Step
-
-_PLACEHOLDER = re.compile(r"\{(number|uri|source|metric)(?::([a-z_-]+))?\}")
-
-
-class Failed(Exception):
-    """A command that failed, and what it said."""
-
-    def __init__(self, command: Command, said: str) -> None:
-        super().__init__(f"gcloud {' '.join(command)}\n  {said.strip() or 'said nothing'}")
+from deploy.filling import Filling, Gone
+from deploy.gcloud import Answer, Failed, Gcloud, absent, unsettled
+from deploy.steps import Command, Look, Step
 
 
 @dataclass(frozen=True)
@@ -34,16 +24,18 @@ class Report:
 
 @dataclass
 class Runner:
-    """Carries out steps with one gcloud; a refused command is tried again after each pause of `waits` (seconds)."""
+    """Carries out steps with one gcloud; a refused command is tried again after each pause of `waits` (seconds).
+
+    What a look has shown holds for the whole run: only the step whose thing it is changes that thing.
+    """
 
     gcloud: Gcloud
-    target: Target
+    filling: Filling
     waits: Sequence[float]
     sleep: Callable[[float], None]
     say: Callable[[str], None]
-    write_source: Callable[[str, Path], None] = source.write
-    metrics: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    _known: dict[str, str] = field(default_factory=dict)
+    at_once: int = 1  # how many steps of one kind that need not wait for each other
+    _seen: dict[Command, Answer] = field(default_factory=dict)
 
     def deploy(self, steps: Sequence[Step]) -> Report:
         """Makes what is missing, in order; stops at the first failure."""
@@ -54,56 +46,89 @@ class Runner:
         return self._each([step for step in reversed(steps) if step.remove], self._remove)
 
     def _each(self, steps: Sequence[Step], act: Callable[[Step], bool]) -> Report:
-        made: list[str] = []
-        there: list[str] = []
-        for index, step in enumerate(steps):
+        outcomes: list[tuple[Step, bool | Failed]] = []
+        for batch in _batches(steps):
+            ended = self._batch(batch, act)
+            outcomes += ended
+            if any(isinstance(outcome, Failed) for _, outcome in ended):
+                break
+        failures = [str(outcome) for _, outcome in outcomes if isinstance(outcome, Failed)]
+        finished = {id(step) for step, outcome in outcomes if not isinstance(outcome, Failed)}
+        return Report(
+            tuple(step.title for step, outcome in outcomes if outcome is True),
+            tuple(step.title for step, outcome in outcomes if outcome is False),
+            tuple(step.title for step in steps if id(step) not in finished),
+            "\n".join(failures),
+        )
+
+    def _batch(self, batch: Sequence[Step], act: Callable[[Step], bool]) -> list[tuple[Step, bool | Failed]]:
+        def attempt(step: Step) -> bool | Failed:
             try:
-                (made if act(step) else there).append(step.title)
+                return act(step)
             except Failed as failed:
-                left = tuple(each.title for each in steps[index:])
-                return Report(tuple(made), tuple(there), left, str(failed))
-        return Report(tuple(made), tuple(there))
+                return failed
+
+        if len(batch) == 1 or self.at_once == 1:
+            return _until_failed((step, attempt(step)) for step in batch)
+        with ThreadPoolExecutor(self.at_once) as pool:
+            return list(zip(batch, pool.map(attempt, batch), strict=True))
 
     def _ensure(self, step: Step) -> bool:
-        if self._stands(step, step.frozen):
+        if self._stands(step):
             return False
         self.say(step.title)
+        for command in step.remove if step.renewed else ():
+            self._take(command)
         for command in step.make:
-            self._do(command)
+            self._make(command)
         return True
 
-    def _remove(self, step: Step) -> bool:
-        if step.look:
-            answer = self._ask(step.look.command)
-            if absent(answer):
-                return False
-            if answer.status:
-                raise Failed(step.look.command, answer.err)
-        self.say(f"remove {step.title}")
-        for command in step.remove:
-            answer = self._ask(command)
-            if answer.status and not absent(answer):
-                raise Failed(command, answer.err)
-        return True
-
-    def _stands(self, step: Step, frozen: str) -> bool:
+    def _stands(self, step: Step) -> bool:
         if step.look is None:
             return False
-        answer = self._patiently(step.look.command, lambda each: unsettled(each) and not absent(each))
+        answer = self._look(step.look)
         if absent(answer):
             return False
         if answer.status:
             raise Failed(step.look.command, answer.err)
         if step.look.wanted(answer.out):
             return True
-        if frozen:
-            raise Failed(step.look.command, frozen)
+        if step.frozen:
+            raise Failed(step.look.command, step.frozen)
         return False
 
-    def _do(self, command: Command) -> None:
+    def _make(self, command: Command) -> None:
         answer = self._patiently(command, unsettled)
         if answer.status:
             raise Failed(command, answer.err)
+
+    def _remove(self, step: Step) -> bool:
+        if step.look:
+            answer = self._look(step.look)
+            if absent(answer):
+                return False
+            if answer.status:
+                raise Failed(step.look.command, answer.err)
+        taken = [self._take(command) for command in step.remove]
+        if any(taken):
+            self.say(f"removed {step.title}")
+        return any(taken)
+
+    def _take(self, command: Command) -> bool:
+        try:
+            answer = self._ask(command)
+        except Gone:
+            return False
+        if answer.status and not absent(answer):
+            raise Failed(command, answer.err)
+        return not answer.status
+
+    def _look(self, look: Look) -> Answer:
+        listed = look.among or look.command
+        if listed not in self._seen:
+            self._seen[listed] = self._patiently(listed, lambda each: unsettled(each) and not absent(each))
+        answer = self._seen[listed]
+        return _entry(answer, look.command) if look.among and not answer.status else answer
 
     def _patiently(self, command: Command, again: Callable[[Answer], bool]) -> Answer:
         answer = self._ask(command)
@@ -116,33 +141,35 @@ class Runner:
         return answer
 
     def _ask(self, command: Command) -> Answer:
-        if not any(kind in argument for argument in command for kind in ("{source:", "{metric:")):
-            return self.gcloud(tuple(self._filled(argument, Path()) for argument in command))
-        with tempfile.TemporaryDirectory(prefix="serin-") as folder:
-            return self.gcloud(tuple(self._filled(argument, Path(folder)) for argument in command))
+        return self.gcloud(self.filling.filled(command))
 
-    def _filled(self, argument: str, folder: Path) -> str:
-        return _PLACEHOLDER.sub(lambda found: self._value(found[1], found[2] or "", folder), argument)
 
-    def _value(self, kind: str, name: str, folder: Path) -> str:
-        if kind == "source":
-            self.write_source(name, folder)
-            return str(folder)
-        if kind == "metric":
-            file = folder / f"{name}.json"
-            file.write_text(metrics.config(self.metrics[name]), encoding="utf-8")
-            return str(file)
-        asked = f"{kind}:{name}"
-        if asked not in self._known:
-            self._known[asked] = self._look_up(kind, name)
-        return self._known[asked]
+def _batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Neighbours that need not wait for each other together, everything else alone."""
+    for together, group in itertools.groupby(steps, lambda step: step.together):
+        if together:
+            yield list(group)
+        else:
+            yield from ([step] for step in group)
 
-    def _look_up(self, kind: str, name: str) -> str:
-        project: Command = ("projects", "describe", self.target.project, "--format=value(projectNumber)")
-        region = f"--region={self.target.region}"
-        uri: Command = ("functions", "describe", name, "--gen2", region, "--format=value(serviceConfig.uri)")
-        command = project if kind == "number" else uri
-        answer = self.gcloud(command)
-        if answer.status or not answer.out.strip():
-            raise Failed(command, answer.err)
-        return answer.out.strip()
+
+def _until_failed(outcomes: Iterator[tuple[Step, bool | Failed]]) -> list[tuple[Step, bool | Failed]]:
+    done = []
+    for step, outcome in outcomes:
+        done.append((step, outcome))
+        if isinstance(outcome, Failed):
+            break
+    return done
+
+
+def _entry(listed: Answer, described: Command) -> Answer:
+    """What a describing command would answer, from a list of all things of the kind."""
+    name = described[described.index("describe") + 1].rpartition("/")[2]
+    for each in json.loads(listed.out or "[]"):
+        if str(_identity(each)).rpartition("/")[2] == name:
+            return Answer(0, json.dumps(each))
+    return Answer(1, err=f"NOT_FOUND: {name} is not in the list")
+
+
+def _identity(entry: Mapping[str, Any]) -> Any:
+    return entry.get("email") or entry["name"]

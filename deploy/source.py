@@ -3,8 +3,11 @@
 import base64
 import hashlib
 import io
+import json
 import zipfile
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 WHEEL = "serin_shared-0.1.0-py3-none-any.whl"
@@ -12,6 +15,7 @@ _INFO = "serin_shared-0.1.0.dist-info"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
+@cache
 def wheel(root: Path = ROOT) -> bytes:
     """`shared` as a wheel; the same files give the same bytes."""
     found = sorted(path for path in (root / "shared").rglob("*") if path.suffix in (".py", ".toml"))
@@ -49,6 +53,11 @@ def digest(files: dict[str, bytes], *more: str) -> str:
     for part in (*(p for name in sorted(files) for p in (name.encode(), files[name])), *(m.encode() for m in more)):
         found.update(len(part).to_bytes(8, "big") + part)
     return found.hexdigest()[:32]
+
+
+def digest_of(configuration: dict[str, Any]) -> str:
+    """The same over a configuration, by which a later one is told from it."""
+    return digest({}, json.dumps(configuration, sort_keys=True))
 
 
 def _record(files: dict[str, bytes]) -> str:

@@ -5,22 +5,28 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Command = tuple[str, ...]  # gcloud's arguments; {number}, {uri:F} are filled in when they are known
+# gcloud's arguments; {number}, {uri:F} and their like (deploy/filling.py) are filled in when they are known.
+Command = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Look:
-    """A command that tells whether a thing is there, and whether its answer is what the plan wants."""
+    """A command that tells whether a thing is there, and whether its answer is what the plan wants.
+
+    `among` lists all things of the kind, each as `command` would tell it: one look for many steps.
+    """
 
     command: Command
     wanted: Callable[[str], bool] = lambda _: True
+    among: Command = ()
 
 
 @dataclass(frozen=True)
 class Step:
     """One thing on Google Cloud: how to see, make and remove it.
 
-    Without `look`, making is repeatable by itself. `frozen` says why a thing that differs cannot be changed in place.
+    Without `look`, making is repeatable by itself. `frozen` says why a thing that differs cannot be changed in place;
+    one that is `renewed` is removed and made again. Neighbours with the same `together` do not wait for each other.
     """
 
     title: str
@@ -28,6 +34,8 @@ class Step:
     look: Look | None = None
     remove: tuple[Command, ...] = ()
     frozen: str = ""
+    renewed: bool = False
+    together: str = ""
 
 
 def bound(role: str, member: str) -> Callable[[str], bool]:
@@ -49,5 +57,14 @@ def field(path: str, value: str) -> Callable[[str], bool]:
         for name in path.split("."):
             found = found.get(name, "") if isinstance(found, dict) else ""
         return bool(found == value)
+
+    return holds
+
+
+def listed(labels: str, wanted: dict[str, str]) -> Callable[[str], bool]:
+    """Whether a list in JSON has an entry with these labels."""
+
+    def holds(answer: str) -> bool:
+        return any(wanted.items() <= each.get(labels, {}).items() for each in json.loads(answer or "[]"))
 
     return holds

@@ -1,147 +1,221 @@
-"""A stand-in for gcloud that answers at once and keeps what it was told to make, as far as deploy/ asks for it."""
+"""A stand-in for gcloud that answers at once and keeps what it was told to make, as far as deploy/ asks for it.
+
+That the plan cannot tell its answers from gcloud's own is held by the recordings of a real run: test_recordings.py.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from deploy.gcloud import Answer
 from deploy.steps import Command
 
-_NUMBER = "123456789012"
+NUMBER = "123456789012"
+PROJECT = "p-1"
+_VERBS = (
+    "add-iam-policy-binding", "create", "delete", "deploy", "describe", "enable", "get-iam-policy", "list",
+    "remove-iam-policy-binding", "rm", "service-agent", "submit", "update",
+)  # fmt: skip
+Flags = Mapping[str, str]
+Binding = tuple[str, str]  # role and member
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands in the project; never changed in place, so that a copy costs nothing."""
+
+    made: Mapping[str, Flags]  # by "group name"
+    policies: Mapping[str, frozenset[Binding]]
+    services: frozenset[str] = frozenset()
+
+    def named(self, group: str) -> dict[str, Flags]:
+        """The flags of all things of a kind, by their names."""
+        return {key.removeprefix(f"{group} "): each for key, each in self.made.items() if key.startswith(f"{group} ")}
 
 
 class StandIn:
-    """Everything made so far is in `made` (kind and name to flags) and `policies` (kind and name to role, member)."""
+    """Everything made so far is in `standing`."""
 
-    def __init__(self, state: dict[str, Any] | None = None) -> None:
-        self.state = state or {"made": {}, "policies": {}, "services": [], "notifications": []}
+    def __init__(self, standing: Standing | None = None) -> None:
+        self.standing = standing or Standing({}, {})
         self.commands: list[Command] = []
 
     def __call__(self, command: Command, /) -> Answer:
         self.commands.append(command)
-        for words, act in _ACTS.items():
-            if command[: len(words)] == words:
-                return act(self, *_split(command[len(words) :]))
-        for verb in ("describe", "create", "update", "delete", "add-iam-policy-binding", "get-iam-policy"):
-            if verb in command:
-                at = command.index(verb)
-                names, flags = _split(command[at + 1 :])
-                return getattr(self, f"_{verb.replace('-', '_')}")(" ".join(command[:at]), names, flags)
-        return Answer(2, err=f"unknown command {command}")
+        at = next((at for at, word in enumerate(command) if word in _VERBS), None)
+        if at is None:
+            return Answer(2, err=f"unknown command {command}")
+        group, verb = " ".join(command[:at]), command[at]
+        names = [each for each in command[at + 1 :] if not each.startswith("--")]
+        flags = dict(each[2:].partition("=")[::2] for each in command[at + 1 :] if each.startswith("--"))
+        act = _ACTS.get(f"{group} {verb}") or getattr(StandIn, f"_{verb.replace('-', '_')}")
+        answer: Answer = act(self, group, names, flags)
+        return answer
 
-    def _key(self, kind: str, names: list[str]) -> str:
-        return f"{kind} {names[-1]}"
+    def change(self, group: str, name: str, flags: Flags | None) -> None:
+        """A thing with these flags, or none and no policy on it."""
+        key = f"{group} {name}"
+        made = {each: held for each, held in self.standing.made.items() if each != key}
+        if flags is not None:
+            self.standing = replace(self.standing, made={**made, key: flags})
+            return
+        policies = {each: held for each, held in self.standing.policies.items() if each != key}
+        self.standing = replace(self.standing, made=made, policies=policies)
 
-    def _describe(self, kind: str, names: list[str], flags: dict[str, str]) -> Answer:
-        found = self.state["made"].get(self._key(kind, names))
+    def _describe(self, group: str, names: list[str], flags: Flags) -> Answer:
+        found = self.standing.made.get(f"{group} {names[0]}")
         if found is None:
             return Answer(1, err="NOT_FOUND: Resource not found")
-        if flags.get("format") == "value(versioning_enabled)":
-            return Answer(0, str("versioning" in found))
-        return Answer(0, json.dumps({"filter": found.get("message-filter", "")}))
+        entry = _entry(group, names[0], found)
+        asked = flags["format"].removeprefix("value(").removesuffix(")")
+        return Answer(0, json.dumps(entry) if asked == "json" else str(entry.get(asked, "")))
 
-    def _create(self, kind: str, names: list[str], flags: dict[str, str]) -> Answer:
-        name = f"{names[-1]}@p-1.iam.gserviceaccount.com" if "service-accounts" in kind else names[-1]
-        key = self._key(kind, [name])
-        if key in self.state["made"]:
+    def _list(self, group: str, _names: list[str], _flags: Flags) -> Answer:
+        return Answer(0, json.dumps([_entry(group, *each) for each in self.standing.named(group).items()]))
+
+    def _create(self, group: str, names: list[str], flags: Flags) -> Answer:
+        config = json.loads(Path(file).read_text()) if (file := _file(flags)) else {}
+        name = names[-1] if names else config["labels" if "labels" in config else "userLabels"]["serin"]
+        if group == "iam service-accounts":
+            name = f"{name}@{PROJECT}.iam.gserviceaccount.com"
+        if f"{group} {name}" in self.standing.made:
             return Answer(1, err="ALREADY_EXISTS: Resource already exists")
-        # A file is read when the command runs; where it lay is nobody's matter afterwards.
-        self.state["made"][key] = {name: value for name, value in flags.items() if name != "config-from-file"}
+        kept = {each: value for each, value in flags.items() if not each.endswith("-from-file")}
+        self.change(group, name, {**kept, "config": json.dumps(config)} if config else kept)
         return Answer(0)
 
-    def _update(self, kind: str, names: list[str], flags: dict[str, str]) -> Answer:
-        self.state["made"][self._key(kind, names)].update(flags)
+    def _update(self, group: str, names: list[str], flags: Flags) -> Answer:
+        changed = {**self.standing.made[f"{group} {names[0]}"], **flags}
         if "clear-retention-period" in flags:
-            self.state["made"][self._key(kind, names)].pop("retention-period", None)
+            changed = {each: value for each, value in changed.items() if "retention-period" not in each}
+        self.change(group, names[0], changed)
         return Answer(0)
 
-    def _delete(self, kind: str, names: list[str], _flags: dict[str, str]) -> Answer:
-        key = self._key(kind, names)
-        self.state["policies"].pop(key, None)
-        if self.state["made"].pop(key, None) is None:
+    def _delete(self, group: str, names: list[str], _flags: Flags) -> Answer:
+        name = names[0].rpartition("/")[2]
+        if f"{group} {name}" not in self.standing.made:
             return Answer(1, err="NOT_FOUND: Resource not found")
+        self.change(group, name, None)
+        if group == "functions":
+            self.change("run services", name, None)
+        for image in self.standing.named("artifacts docker images") if group == "artifacts repositories" else ():
+            self.change("artifacts docker images", image, None)
         return Answer(0)
 
-    def _add_iam_policy_binding(self, kind: str, names: list[str], flags: dict[str, str]) -> Answer:
-        held = self.state["policies"].setdefault(self._key(kind, names), [])
-        if [flags["role"], flags["member"]] not in held:
-            held.append([flags["role"], flags["member"]])
+    def _add_iam_policy_binding(self, group: str, names: list[str], flags: Flags) -> Answer:
+        return self._bound(f"{group} {names[0]}", lambda held: held | {(flags["role"], flags["member"])})
+
+    def _remove_iam_policy_binding(self, group: str, names: list[str], flags: Flags) -> Answer:
+        binding = (flags["role"], flags["member"])
+        if binding not in self.standing.policies.get(f"{group} {names[0]}", ()):
+            return Answer(1, err="Policy binding with the specified principal, role, and condition not found!")
+        return self._bound(f"{group} {names[0]}", lambda held: held - {binding})
+
+    def _bound(self, key: str, change: Callable[[frozenset[Binding]], frozenset[Binding]]) -> Answer:
+        held = change(self.standing.policies.get(key, frozenset()))
+        others = {each: bindings for each, bindings in self.standing.policies.items() if each != key}
+        self.standing = replace(self.standing, policies={**others, key: held} if held else others)
         return Answer(0)
 
-    def _get_iam_policy(self, kind: str, names: list[str], _flags: dict[str, str]) -> Answer:
-        held = self.state["policies"].get(self._key(kind, names), [])
+    def _get_iam_policy(self, group: str, names: list[str], _flags: Flags) -> Answer:
+        held = sorted(self.standing.policies.get(f"{group} {names[0]}", ()))
         return Answer(0, json.dumps({"bindings": [{"role": role, "members": [member]} for role, member in held]}))
 
-    def _enable(self, names: list[str], _flags: dict[str, str]) -> Answer:
-        self.state["services"] = sorted({*self.state["services"], *names})
+    def _enable(self, _group: str, names: list[str], _flags: Flags) -> Answer:
+        self.standing = replace(self.standing, services=self.standing.services | set(names))
         return Answer(0)
 
-    def _enabled(self, _names: list[str], _flags: dict[str, str]) -> Answer:
-        return Answer(0, "\n".join(self.state["services"]))
+    def _service_agent(self, _group: str, _names: list[str], _flags: Flags) -> Answer:
+        return Answer(0, f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com")
 
-    def _fine(self, _names: list[str], _flags: dict[str, str]) -> Answer:
+    def _deploy(self, group: str, names: list[str], flags: Flags) -> Answer:
+        self.change(group, names[0], {each: value for each, value in flags.items() if each != "source"})
         return Answer(0)
 
-    def _project(self, _names: list[str], _flags: dict[str, str]) -> Answer:
-        return Answer(0, _NUMBER)
-
-    def _revoke(self, names: list[str], flags: dict[str, str]) -> Answer:
-        held = self.state["policies"].get(f"projects {names[-1]}", [])
-        if [flags["role"], flags["member"]] not in held:
-            return Answer(1, err="Policy binding not found")
-        held.remove([flags["role"], flags["member"]])
+    def _submit(self, _group: str, _names: list[str], flags: Flags) -> Answer:
+        for image in json.loads(Path(flags["config"]).read_text())["images"]:
+            self.change("artifacts docker images", image, {})
         return Answer(0)
 
-    def _notify(self, _names: list[str], flags: dict[str, str]) -> Answer:
-        self.state["notifications"].append({"topic": f"//pubsub.googleapis.com/projects/p-1/topics/{flags['topic']}"})
+    def _rm(self, _group: str, names: list[str], _flags: Flags) -> Answer:
+        if "retention-period" in self.standing.made.get(f"storage buckets {names[0]}", {}):
+            return Answer(1, err="PERMISSION_DENIED: Object is subject to bucket's retention policy.")
+        if f"storage buckets {names[0]}" not in self.standing.made:
+            return Answer(1, err=f"{names[0]} not found: 404.")
+        self.change("storage buckets notifications", names[0], None)
+        self.change("storage buckets", names[0], None)
         return Answer(0)
 
-    def _notifications(self, _names: list[str], _flags: dict[str, str]) -> Answer:
-        return Answer(0, json.dumps(self.state["notifications"]))
 
-    def _unnotify(self, _names: list[str], _flags: dict[str, str]) -> Answer:
-        self.state["notifications"] = []
-        return Answer(0)
-
-    def _empty(self, names: list[str], _flags: dict[str, str]) -> Answer:
-        if "retention-period" in self.state["made"].get(f"storage buckets {names[-1]}", {}):
-            return Answer(1, err="retentionPolicyNotMet")
-        return self._delete("storage buckets", names, {})
-
-    def _deploy(self, names: list[str], flags: dict[str, str]) -> Answer:
-        self.state["made"][f"functions {names[-1]}"] = {k: v for k, v in flags.items() if k != "source"}
-        return Answer(0)
-
-    def _function(self, names: list[str], flags: dict[str, str]) -> Answer:
-        found = self.state["made"].get(f"functions {names[-1]}")
-        if found is None:
-            return Answer(1, err="NOT_FOUND: Function not found")
-        if flags.get("format") == "value(serviceConfig.uri)":
-            return Answer(0, f"https://{names[-1]}.example.run.app")
-        return Answer(0, json.dumps({"labels": dict([found["update-labels"].split("=", 1)])}))
-
-    def _undeploy(self, names: list[str], flags: dict[str, str]) -> Answer:
-        self.state["policies"].pop(f"run services {names[-1]}", None)
-        return self._delete("functions", names, flags)
+def _file(flags: Flags) -> str:
+    return next((value for name, value in flags.items() if name.endswith("-from-file")), "")
 
 
-def _split(arguments: Command) -> tuple[list[str], dict[str, str]]:
-    flags = dict(each[2:].partition("=")[::2] for each in arguments if each.startswith("--"))
-    return [each for each in arguments if not each.startswith("--")], flags
+def uri(function: str) -> str:
+    """Where a deployed function answers."""
+    return f"https://{function}.example.run.app"
 
 
-_ACTS: dict[Command, Callable[..., Answer]] = {
-    ("services", "enable"): StandIn._enable,
-    ("services", "list"): StandIn._enabled,
-    ("beta", "services", "identity", "create"): StandIn._fine,
-    ("storage", "service-agent"): StandIn._fine,
-    ("projects", "describe"): StandIn._project,
-    ("projects", "remove-iam-policy-binding"): StandIn._revoke,
-    ("storage", "buckets", "notifications", "create"): StandIn._notify,
-    ("storage", "buckets", "notifications", "list"): StandIn._notifications,
-    ("storage", "buckets", "notifications", "delete"): StandIn._unnotify,
-    ("storage", "rm"): StandIn._empty,
-    ("functions", "deploy"): StandIn._deploy,
-    ("functions", "describe"): StandIn._function,
-    ("functions", "delete"): StandIn._undeploy,
+def _entry(group: str, name: str, flags: Flags) -> dict[str, Any]:
+    """What gcloud shows of a thing, as far as a plan looks."""
+    config = json.loads(flags.get("config", "{}"))
+    match group:
+        case "iam service-accounts":
+            return {"email": name}
+        case "functions":
+            label = flags["update-labels"].partition("=")[::2]
+            return {"name": name, "labels": dict([label]), "serviceConfig.uri": uri(name)}
+        case "pubsub subscriptions":
+            return {"name": name, "filter": flags.get("message-filter", "")}
+        case "storage buckets":
+            return {"name": name.removeprefix("gs://"), "versioning_enabled": str("versioning" in flags)}
+        case "logging metrics":
+            return {"name": name, "description": config["description"]}
+        case "alpha monitoring policies" | "monitoring dashboards":
+            return {"name": f"projects/{PROJECT}/{name}", **config}
+        case "artifacts docker images":
+            return {"image_summary.fully_qualified_digest": f"{name.partition(':')[0]}@sha256:{'0' * 64}"}
+        case _:
+            return {"name": name}
+
+
+def _enabled(gcloud: StandIn, _group: str, _names: list[str], _flags: Flags) -> Answer:
+    return Answer(0, "\n".join(sorted(gcloud.standing.services)))
+
+
+def _project(_gcloud: StandIn, _group: str, _names: list[str], _flags: Flags) -> Answer:
+    return Answer(0, NUMBER)
+
+
+def _identity(_gcloud: StandIn, _group: str, _names: list[str], _flags: Flags) -> Answer:
+    return Answer(0)
+
+
+def _notify(gcloud: StandIn, group: str, names: list[str], flags: Flags) -> Answer:
+    before = gcloud.standing.made.get(f"{group} {names[0]}", {})
+    topic = f"//pubsub.googleapis.com/projects/{PROJECT}/topics/{flags['topic']}"
+    gcloud.change(group, names[0], {**before, str(len(before)): topic})
+    return Answer(0)
+
+
+def _notifications(gcloud: StandIn, group: str, names: list[str], _flags: Flags) -> Answer:
+    found = gcloud.standing.made.get(f"{group} {names[0]}", {})
+    return Answer(0, json.dumps([{"Notification Configuration": {"topic": topic}} for topic in found.values()]))
+
+
+def _unnotify(gcloud: StandIn, group: str, names: list[str], _flags: Flags) -> Answer:
+    gcloud.change(group, names[0], None)
+    return Answer(0)
+
+
+# What is not as everywhere else.
+_ACTS: dict[str, Callable[[StandIn, str, list[str], Flags], Answer]] = {
+    "services list": _enabled,
+    "projects describe": _project,
+    "beta services identity create": _identity,
+    "storage buckets notifications create": _notify,
+    "storage buckets notifications list": _notifications,
+    "storage buckets notifications delete": _unnotify,
 }

@@ -1,0 +1,82 @@
+"""Who may do what: one binding per step, on the one thing it is needed for wherever Google allows that."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from deploy.steps import Command, Look, Step, bound
+from deploy.target import BUILDER, TRAINER, Target, account_of
+
+PUBSUB_AGENT = "serviceAccount:service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+
+
+def role(group: Command, name: str, granted: str, member: str, *flags: str) -> Step:
+    """One role of one member on one thing; goes with the thing it is on."""
+    return Step(
+        f"{granted} on {' '.join(group)} {name} for {member}",
+        ((*group, "add-iam-policy-binding", name, f"--member={member}", f"--role={granted}", *flags),),
+        Look(
+            (*group, "get-iam-policy", name, *(f for f in flags if not f.startswith("--condition")), "--format=json"),
+            bound(granted, member),
+        ),
+    )
+
+
+def bucket_role(bucket: str, granted: str, member: str) -> Step:
+    return role(("storage", "buckets"), f"gs://{bucket}", granted, member)
+
+
+def project_role(target: Target, granted: str, member: str) -> Step:
+    return _taken_back(role(("projects",), target.project, granted, member, "--condition=None"))
+
+
+def _taken_back(step: Step) -> Step:
+    """A role on what outlives us, and is therefore revoked in the end."""
+    revoked = (tuple(word.replace("add-iam", "remove-iam") for word in command) for command in step.make)
+    return replace(step, remove=tuple(revoked))
+
+
+def roles(target: Target, table: dict[str, Any]) -> Iterator[Step]:
+    """Every role of every function, of training, of building and of Pub/Sub's dead letters."""
+    for function, duty in table["functions"].items():
+        yield from _function(target, function, duty)
+    yield from _trainer(target)
+    for granted in ("roles/logging.logWriter", "roles/storage.objectViewer"):
+        yield project_role(target, granted, target.account(BUILDER))
+    yield role(("pubsub", "topics"), table["dead_letters"], "roles/pubsub.publisher", PUBSUB_AGENT)
+
+
+def _function(target: Target, function: str, duty: dict[str, Any]) -> Iterator[Step]:
+    member = target.account(account_of(function))
+    yield from _may_write(target.state, member)
+    for topic in duty["publishes"]:
+        yield role(("pubsub", "topics"), topic, "roles/pubsub.publisher", member)
+    for reads, bucket in (("reads_data", target.data), ("reads_artefacts", target.artefacts)):
+        if duty[reads]:
+            yield bucket_role(bucket, "roles/storage.objectViewer", member)
+    if duty["writes_artefacts"]:
+        yield bucket_role(target.artefacts, "roles/storage.objectCreator", member)
+    if duty["uses_vertex"]:
+        yield project_role(target, "roles/aiplatform.user", member)
+    if function == "reconcile":  # which tells the end of a failed job's log
+        yield project_role(target, "roles/logging.viewer", member)
+    if duty["starts_jobs"]:
+        yield role(("iam", "service-accounts"), target.email(TRAINER), "roles/iam.serviceAccountUser", member)
+    for secret in target.secrets.values() if function == "notify" else ():
+        yield _taken_back(role(("secrets",), secret.split(":")[0], "roles/secretmanager.secretAccessor", member))
+
+
+def _trainer(target: Target) -> Iterator[Step]:
+    member = target.account(TRAINER)
+    yield bucket_role(target.data, "roles/storage.objectViewer", member)
+    yield from _may_write(target.artefacts, member)
+    yield from _may_write(target.state, member)
+    for topic in ("evaluation-completed", "training-failed"):
+        yield role(("pubsub", "topics"), topic, "roles/pubsub.publisher", member)
+    yield project_role(target, "roles/logging.logWriter", member)
+
+
+def _may_write(bucket: str, member: str) -> Iterator[Step]:
+    """Create and read, but neither overwrite nor delete: the ledger's rule, held by IAM too."""
+    for granted in ("roles/storage.objectCreator", "roles/storage.objectViewer"):
+        yield bucket_role(bucket, granted, member)
