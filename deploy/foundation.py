@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.roles import bucket_role, role
-from deploy.steps import Look, Step
+from deploy.roles import PUBSUB_AGENT, bucket_role, role
+from deploy.steps import Look, Step, bound
 from deploy.target import BUILDER, PUSHER, REPOSITORY, TRAINER, Target, account_of
 
 SERVICES = (
@@ -43,6 +43,11 @@ def services(target: Target) -> Iterator[Step]:
         (
             ("beta", "services", "identity", "create", "--service=pubsub.googleapis.com"),
             ("storage", "service-agent"),
+        ),
+        # Google grants the agent this role when it makes it.
+        Look(
+            ("projects", "get-iam-policy", target.project, "--format=json"),
+            bound("roles/pubsub.serviceAgent", PUBSUB_AGENT),
         ),
     )
 

@@ -105,15 +105,15 @@ class StandIn:
         return Answer(0)
 
     def _add_iam_policy_binding(self, group: str, names: list[str], flags: Flags) -> Answer:
-        return self._bound(f"{group} {names[0]}", lambda held: held | {(flags["role"], flags["member"])})
+        return self.bind(f"{group} {names[0]}", lambda held: held | {(flags["role"], flags["member"])})
 
     def _remove_iam_policy_binding(self, group: str, names: list[str], flags: Flags) -> Answer:
         binding = (flags["role"], flags["member"])
         if binding not in self.standing.policies.get(f"{group} {names[0]}", ()):
             return Answer(1, err="Policy binding with the specified principal, role, and condition not found!")
-        return self._bound(f"{group} {names[0]}", lambda held: held - {binding})
+        return self.bind(f"{group} {names[0]}", lambda held: held - {binding})
 
-    def _bound(self, key: str, change: Callable[[frozenset[Binding]], frozenset[Binding]]) -> Answer:
+    def bind(self, key: str, change: Callable[[frozenset[Binding]], frozenset[Binding]]) -> Answer:
         held = change(self.standing.policies.get(key, frozenset()))
         others = {each: bindings for each, bindings in self.standing.policies.items() if each != key}
         self.standing = replace(self.standing, policies={**others, key: held} if held else others)
@@ -189,8 +189,9 @@ def _project(_gcloud: StandIn, _group: str, _names: list[str], _flags: Flags) ->
     return Answer(0, NUMBER)
 
 
-def _identity(_gcloud: StandIn, _group: str, _names: list[str], _flags: Flags) -> Answer:
-    return Answer(0)
+def _identity(gcloud: StandIn, _group: str, _names: list[str], _flags: Flags) -> Answer:
+    agent = f"serviceAccount:service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
+    return gcloud.bind(f"projects {PROJECT}", lambda held: held | {("roles/pubsub.serviceAgent", agent)})
 
 
 def _notify(gcloud: StandIn, group: str, names: list[str], flags: Flags) -> Answer:

@@ -110,7 +110,9 @@ class Apis:
             storage = {"bucket": f"gcf-v2-uploads-{NUMBER}", "object": "source.zip"}
             return {"uploadUrl": f"{self._url()}/upload-source", "storageSource": storage}
         if verb == "generateServiceIdentity":
-            agent = f"service-{NUMBER}@gcp-sa-{name.rpartition('/')[2].split('.')[0]}.iam.gserviceaccount.com"
+            kind = name.rpartition("/")[2].split(".")[0]
+            agent = f"service-{NUMBER}@gcp-sa-{kind}.iam.gserviceaccount.com"
+            self._state.grant(f"projects/{PROJECT}", f"roles/{kind}.serviceAgent", f"serviceAccount:{agent}")
             return self._done(name, {"email": agent, "uniqueId": "1"})
         return self._done(name, {})
 

@@ -90,6 +90,11 @@ class State:
         self.policies[name] = made
         return made
 
+    def grant(self, name: str, role: str, member: str) -> None:
+        """One more binding, given by Google itself."""
+        bindings = [*self.policy(name).get("bindings", []), {"role": role, "members": [member]}]
+        self.set_policy(name, {"bindings": bindings})
+
 
 def _etag(version: int) -> str:
     return base64.b64encode(version.to_bytes(8, "big")).decode()
