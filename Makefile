@@ -66,7 +66,7 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-# The whole of deploy.sh against a stand-in for gcloud, a process per command.
+# The whole of deploy.sh with the real gcloud against a loopback server: a deployment, a second one, its removal.
 deploy-check: $(READY)
 	SERIN_DEPLOY_CHECK=full $(BIN)/pytest -q -n 2 tests/deploy
 
