@@ -32,7 +32,8 @@ class Standing:
 
     def named(self, group: str) -> dict[str, Flags]:
         """The flags of all things of a kind, by their names."""
-        return {key.removeprefix(f"{group} "): each for key, each in self.made.items() if key.startswith(f"{group} ")}
+        split = ((*key.rpartition(" ")[::2], flags) for key, flags in self.made.items())
+        return {name: flags for kind, name, flags in split if kind == group}
 
 
 class StandIn:

@@ -100,7 +100,8 @@ def test_the_whole_deployment_stands_as_wired_is_repeated_without_a_change_and_l
     kept = f"b/{STATE}/o/runs/1"  # which the retention would hold
     cloud.state.resources[kept] = {"name": "runs/1", "bucket": STATE, "generation": "1", "size": "2"}
     assert deploy(cloud, tmp_path, *OPTIONS, "--destroy", "--yes", *record)
-    assert cloud.state.resources == before
+    # Cloud Build keeps its history, which nobody can remove.
+    assert {name: each for name, each in cloud.state.resources.items() if "/builds/" not in name} == before
     held = {
         member
         for policy in cloud.state.policies.values()
