@@ -122,7 +122,10 @@ class CloudVertex:
 
     def jobs(self, labels: Mapping[str, str]) -> list[Job]:
         request = {"parent": self._parent, "filter": _with_labels(labels)}
-        found = self._door("vertex.list_jobs", lambda: list(self._jobs.list_custom_jobs(request=request)))
+        found = self._door(
+            "vertex.list_jobs",
+            lambda: list(self._jobs.list_custom_jobs(request=request, timeout=_CALL_TIMEOUT_SECONDS)),
+        )
         return sorted((_job(job) for job in found), key=lambda job: (job.created, job.name))
 
     def create_job(self, order: JobOrder) -> Job:
@@ -156,19 +159,22 @@ class CloudVertex:
         )
 
     def job(self, name: str) -> Job:
-        return _job(self._door("vertex.get_job", lambda: self._jobs.get_custom_job(name=name)))
+        return _job(
+            self._door("vertex.get_job", lambda: self._jobs.get_custom_job(name=name, timeout=_CALL_TIMEOUT_SECONDS))
+        )
 
     def job_log(self, name: str, lines: int) -> tuple[str, ...]:
         wanted = f'resource.type="ml_job" AND resource.labels.job_id="{name.rsplit("/", 1)[-1]}"'
         return self._door("logging.list", lambda: last_lines(self._environment, wanted, lines))
 
     def cancel_job(self, name: str) -> None:
-        self._door("vertex.cancel_job", lambda: self._jobs.cancel_custom_job(name=name))
+        self._door("vertex.cancel_job", lambda: self._jobs.cancel_custom_job(name=name, timeout=_CALL_TIMEOUT_SECONDS))
 
     def batch_jobs(self, labels: Mapping[str, str]) -> list[Job]:
         request = {"parent": self._parent, "filter": _with_labels(labels)}
         found = self._door(
-            "vertex.list_batch_jobs", lambda: list(self._jobs.list_batch_prediction_jobs(request=request))
+            "vertex.list_batch_jobs",
+            lambda: list(self._jobs.list_batch_prediction_jobs(request=request, timeout=_CALL_TIMEOUT_SECONDS)),
         )
         return sorted((_batch_job(job) for job in found), key=lambda job: (job.created, job.name))
 
@@ -200,15 +206,26 @@ class CloudVertex:
         )
 
     def batch_job(self, name: str) -> Job:
-        return _batch_job(self._door("vertex.get_batch_job", lambda: self._jobs.get_batch_prediction_job(name=name)))
+        return _batch_job(
+            self._door(
+                "vertex.get_batch_job",
+                lambda: self._jobs.get_batch_prediction_job(name=name, timeout=_CALL_TIMEOUT_SECONDS),
+            )
+        )
 
     def cancel_batch_job(self, name: str) -> None:
-        self._door("vertex.cancel_batch_job", lambda: self._jobs.cancel_batch_prediction_job(name=name))
+        self._door(
+            "vertex.cancel_batch_job",
+            lambda: self._jobs.cancel_batch_prediction_job(name=name, timeout=_CALL_TIMEOUT_SECONDS),
+        )
 
     def versions(self, model: str) -> list[Version]:
         name = f"{self._parent}/models/{model}"
         try:
-            found = self._door("vertex.list_versions", lambda: list(self._models.list_model_versions(name=name)))
+            found = self._door(
+                "vertex.list_versions",
+                lambda: list(self._models.list_model_versions(name=name, timeout=_CALL_TIMEOUT_SECONDS)),
+            )
         except Refused as refused:
             if not refused.absent:
                 raise
@@ -238,7 +255,10 @@ class CloudVertex:
             model["version_aliases"] = [f"run-{order.labels['serin-run']}"]
         else:
             request["model_id"] = order.model
-        started = self._door("vertex.upload", lambda: self._models.upload_model(request=request, retry=None))
+        started = self._door(
+            "vertex.upload",
+            lambda: self._models.upload_model(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS),
+        )
         return _operation(started.operation)
 
     def recipe(self, version: str) -> VersionOrder:
@@ -252,11 +272,17 @@ class CloudVertex:
         )
 
     def delete_version(self, version: str) -> None:
-        self._door("vertex.delete_version", lambda: self._models.delete_model_version(name=version))
+        self._door(
+            "vertex.delete_version",
+            lambda: self._models.delete_model_version(name=version, timeout=_CALL_TIMEOUT_SECONDS),
+        )
 
     def endpoint(self, endpoint: str) -> Endpoint | None:
         try:
-            found = self._door("vertex.get_endpoint", lambda: self._endpoints.get_endpoint(name=self._path(endpoint)))
+            found = self._door(
+                "vertex.get_endpoint",
+                lambda: self._endpoints.get_endpoint(name=self._path(endpoint), timeout=_CALL_TIMEOUT_SECONDS),
+            )
         except Refused as refused:
             if not refused.absent:
                 raise
@@ -266,7 +292,8 @@ class CloudVertex:
     def create_endpoint(self, endpoint: str) -> Operation:
         request = {"parent": self._parent, "endpoint": {"display_name": endpoint}, "endpoint_id": endpoint}
         started = self._door(
-            "vertex.create_endpoint", lambda: self._endpoints.create_endpoint(request=request, retry=None)
+            "vertex.create_endpoint",
+            lambda: self._endpoints.create_endpoint(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS),
         )
         return _operation(started.operation)
 
@@ -280,18 +307,27 @@ class CloudVertex:
         }
         deployment = {"id": deployed_model, "model": version, "dedicated_resources": resources}
         request = {"endpoint": self._path(endpoint), "deployed_model": deployment, "traffic_split": dict(split)}
-        started = self._door("vertex.deploy", lambda: self._endpoints.deploy_model(request=request, retry=None))
+        started = self._door(
+            "vertex.deploy",
+            lambda: self._endpoints.deploy_model(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS),
+        )
         return _operation(started.operation)
 
     def undeploy(self, endpoint: str, deployed_model: str) -> Operation:
         request = {"endpoint": self._path(endpoint), "deployed_model_id": deployed_model}
-        started = self._door("vertex.undeploy", lambda: self._endpoints.undeploy_model(request=request, retry=None))
+        started = self._door(
+            "vertex.undeploy",
+            lambda: self._endpoints.undeploy_model(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS),
+        )
         return _operation(started.operation)
 
     def set_split(self, endpoint: Endpoint, split: Mapping[str, int]) -> Endpoint:
         wanted = {"name": endpoint.name, "etag": endpoint.etag, "traffic_split": dict(split)}
         request = {"endpoint": wanted, "update_mask": {"paths": ["traffic_split"]}}
-        changed = self._door("vertex.set_split", lambda: self._endpoints.update_endpoint(request=request, retry=None))
+        changed = self._door(
+            "vertex.set_split",
+            lambda: self._endpoints.update_endpoint(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS),
+        )
         return _endpoint(changed)
 
     def predict(self, endpoint: str, instances: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]:
@@ -305,7 +341,10 @@ class CloudVertex:
                 parameters=json_format.ParseDict(dict(parameters), struct_pb2.Value()),
             )
         )
-        answered = self._door("vertex.predict", lambda: self._predictions.predict(request=request, retry=None))
+        answered = self._door(
+            "vertex.predict",
+            lambda: self._predictions.predict(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS),
+        )
         return [json_format.MessageToDict(prediction) for prediction in type(answered).pb(answered).predictions]
 
     def address(self, endpoint: str) -> Address:
@@ -314,7 +353,10 @@ class CloudVertex:
 
     def operation(self, name: str) -> Operation:
         return _operation(
-            self._door("vertex.get_operation", lambda: self._endpoints.get_operation(request={"name": name}))
+            self._door(
+                "vertex.get_operation",
+                lambda: self._endpoints.get_operation(request={"name": name}, timeout=_CALL_TIMEOUT_SECONDS),
+            )
         )
 
     def _path(self, endpoint: str) -> str:

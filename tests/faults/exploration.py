@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.faults.choices import Choices, Explored, explore
@@ -17,17 +17,21 @@ class Case:
     """A world, what is delivered in it, and how often each message comes.
 
     `goal` tells what is wrong with an end, where several ends are right; without one, it must be the undisturbed end.
+    `again` is what comes once more when faults are over, the first message unless told; `ahead_seconds` is by how much
+    the clocks of second copies are wrong.
     """
 
     cloud: MemoryCloud
     deliveries: Sequence[Delivery]
     copies: int = 2
     goal: Callable[[MemoryCloud], str] | None = None
+    again: Sequence[Delivery] | None = None
+    ahead_seconds: float = 0.0
 
     @property
     def all_copies(self) -> list[Delivery]:
         return [
-            Delivery(each.function, each.topic, each.message, f"{each.name}#{copy}")
+            replace(each, name=f"{each.name}#{copy}", ahead_seconds=copy * self.ahead_seconds)
             for each in self.deliveries
             for copy in range(self.copies)
         ]
@@ -64,7 +68,7 @@ def undisturbed(case: Case) -> list[dict[str, object]]:
 
 
 def _run(case: Case, budget: Budget, choices: Choices, expected: Sequence[dict[str, object]]) -> str:
-    stage = Stage(case.cloud, case.all_copies, budget, choices)
+    stage = Stage(case.cloud, case.all_copies, budget, choices, case.again)
     stage.play()
     if stage.trouble:
         return stage.trouble

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.faults.invariants import records
 from tests.faults.kinds import REFUSALS, Fault, Kind, kinds_of
 from tests.faults.scheduler import CHANGING
 from tests.faults.whole_run import Play, state_of, waiting_state
-
-_ENOUGH = 3
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Moment:
 
 
 def moments(play: Play) -> list[Moment]:
-    """The undisturbed play, delivery by delivery."""
+    """The undisturbed play, delivery by delivery; AssertionError when it does not end as its story tells."""
     found = []
     while not play.over:
         if not play.bag:
@@ -58,6 +57,9 @@ def moments(play: Play) -> list[Moment]:
         assert not play.trouble, play.trouble
         about = letter.function, letter.topic
         found.append(Moment(before, before.deliveries, about, tuple(play.effects), state_of(play)))
+    ends = tuple(str(end["outcome"]) for kind in ("runs", "rollouts") for _, end in records(play.cloud, kind, "end"))
+    assert not play.to_the_end(), play.to_the_end()
+    assert ends == play.story.ends, f"{play.story.name} ended {ends}"
     return found
 
 
@@ -90,15 +92,19 @@ def _group(kind: Kind) -> str:
     return "refused" if kind in REFUSALS else kind
 
 
-def survive(play: Play, everything: bool = False, seen: Counter[Any] | None = None) -> Survived:
-    """Has every single fault happen to a story; the first few that are not survived are told."""
+def survive(
+    play: Play, everything: bool = False, seen: Counter[Any] | None = None, only: str = "", enough: int = 3
+) -> Survived:
+    """Has every single fault happen to a story, or to one function in it; the first few not survived are told."""
     found, seen = Survived(), Counter() if seen is None else seen
     with silent():
         for moment in moments(play):
+            if not ".".join(moment.about).startswith(only):
+                continue
             been: set[Hashable] = set()
             for fault in faults_of(moment, seen, everything):
                 _survived(moment, fault, found, been)
-                if len(found.wrong) >= _ENOUGH:
+                if len(found.wrong) >= enough:
                     return found
     return found
 

@@ -164,7 +164,7 @@ def _rows(cloud: MemoryCloud) -> Iterator[str]:
         expected = 1 if upload["verdict"] == "accepted" else 0
         if listed[name] != expected:
             yield f"{key} ({upload['verdict']}) is in {listed[name]} windows"
-        if expected and rows[name] != upload["accepted"]:
+        elif expected and rows[name] != upload["accepted"]:
             yield f"{key}: {upload['accepted']} rows were accepted, {rows[name]} are in its window"
 
 
@@ -205,15 +205,14 @@ def _order(cloud: MemoryCloud) -> Iterator[str]:
             yield f"{name}: {sorted(numbers)}"
 
 
-def unsaid(cloud: MemoryCloud, said: Set[str]) -> str:
+def unsaid(cloud: MemoryCloud, said: Set[str], heard: Set[str]) -> str:
     """An event that a record holds and nobody has published, or a notice that no channel has heard."""
-    told = {notice.get("event") for key, notice in records(cloud, "notices") if "/told/" in key}
     for key, kept in cloud.state._generations.items():
         for event in parsed(kept[-1].body).get("events", ()):
             identity, notice = event["attributes"]["ce-id"], event["attributes"]["ce-type"] == Notification.type_name()
             if identity not in said:
                 return f"{key}: {identity} was never published"
-            if notice and identity not in told:
+            if notice and identity not in heard:
                 return f"{key}: {identity} was told to nobody"
     return ""
 

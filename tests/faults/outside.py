@@ -100,9 +100,9 @@ class Outside:
     def stray_job(self, run: RunId) -> None:
         """A second job of an attempt becomes visible, which nobody had recorded."""
         made = ledger(self.cloud).find(run_key(run, "job-1"))
-        order = next(each for each in self.cloud.vertex.orders if each.labels["serin-run"] == run)
-        if made is not None:
-            self.cloud.vertex.create_job(order)
+        orders = [each for each in self.cloud.vertex.orders if each.labels["serin-run"] == run]
+        if made is not None and orders:
+            self.cloud.vertex.create_job(orders[0])
 
     def _train(self, order: JobOrder) -> None:
         run, attempt = RunId(order.labels["serin-run"]), order.labels["serin-attempt"]

@@ -4,13 +4,15 @@
             ▲                          └ died, or answered with an error: delivered again
             └──────────────────────────┘
 
-Each delivery is a greenlet that stops before each of its effects. Once nobody is left, faults are over: time passes,
-and what was not acknowledged is delivered again, one after the other, and so is the first message (as reconcile would
-do), until nothing changes any more.
+Each delivery is a greenlet that stops before each of its effects. Once nobody is left, faults are over: what was not
+acknowledged is delivered again, one after the other, first within a lease and then after it, and so is the first
+message (as reconcile would do), until nothing changes any more.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
@@ -18,13 +20,17 @@ from greenlet import getcurrent, greenlet
 from shared.envelope import Message
 from shared.environment import using
 from shared.errors import Conflict, NotYet, Refused, SerinError, Transient
+from shared.foreign import CLOCK_TICKED
 from tests.faults.choices import Choices
 from tests.faults.deliveries import entry_point, pushed
+from tests.faults.invariants import broken
 from tests.faults.world import copied, digest, lasting
 from tests.world.cloud import MemoryCloud
 
 T = TypeVar("T")
 LEASE_SECONDS = 61.0
+BACKOFF_SECONDS = 10.0
+"""After which a message comes again; shorter than a lease."""
 _MOST_ROUNDS = 8
 CHANGING = frozenset(
     {
@@ -43,12 +49,16 @@ class Crash(BaseException):
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message on its way to one function."""
+    """One message on its way to one function, whose clock is ahead of the world's by so many seconds."""
 
     function: str
     topic: str
     message: Message
     name: str
+    ahead_seconds: float = 0.0
+
+
+TICK = Delivery("reconcile", CLOCK_TICKED, Message({}, b"{}"), "tick")
 
 
 @dataclass
@@ -73,7 +83,6 @@ class Process:
     thread: Any
     effect: str = ""
     heard: list[str] = field(default_factory=list)
-    tokens: int = 0
     changed: bool = False
     claimed: bool = False
     napped: bool = False
@@ -82,13 +91,19 @@ class Process:
 class Stage:
     """A run: a world, what is to be delivered, and the choices."""
 
-    def __init__(self, cloud: MemoryCloud, deliveries: Sequence[Delivery], budget: Budget, choices: Choices) -> None:
+    def __init__(
+        self, cloud: MemoryCloud, deliveries: Sequence[Delivery], budget: Budget, choices: Choices,
+        again: Sequence[Delivery] | None = None,
+    ) -> None:  # fmt: skip
         self.cloud = copied(cloud, self._door)
         self.cloud.token = self._token  # type: ignore[method-assign]
+        self.cloud.now = self._now  # type: ignore[method-assign]
         self.trouble = ""
         self.met: set[tuple[str, str]] = set()
         self._bag = list(deliveries)
+        self._again = list(self._bag[:1] if again is None else again)
         self._unacknowledged: list[Delivery] = []
+        self._tokens: Counter[str] = Counter()
         self._budget = replace(budget)
         self._last: Process | None = None
         self._choices = choices
@@ -96,23 +111,27 @@ class Stage:
 
     def play(self) -> None:
         """Plays to the end: the choices first, then, faults over, whatever was not acknowledged."""
-        everything = list(self._bag)
         while self._bag:
             self._start()
         while self._live:
             self._go_on(*self._chosen())
-        self._unacknowledged = self._unacknowledged or everything[:1]
+        if self._unacknowledged:
+            self._come_again([], BACKOFF_SECONDS)
         before: object = None
         for _ in range(_MOST_ROUNDS):
             if self.trouble or (not self._unacknowledged and before == lasting(self.cloud)):
                 return
             before = lasting(self.cloud)
-            self.cloud.pass_time(LEASE_SECONDS)
-            self._bag, self._unacknowledged = [*self._unacknowledged, everything[0]], []
-            self._one_by_one()
+            self._come_again(self._again, LEASE_SECONDS)
         self.trouble = f"does not come to rest; not acknowledged: {[each.name for each in self._unacknowledged]}"
 
-    def _one_by_one(self) -> None:
+    def _come_again(self, more: Sequence[Delivery], seconds: float) -> None:
+        """Time passes, and what was not acknowledged is delivered again, each before the next."""
+        self.cloud.pass_time(seconds)
+        self._bag, self._unacknowledged = (
+            list({each.name: each for each in (*self._unacknowledged, *more)}.values()),
+            [],
+        )
         while self._bag:
             self._start()
             while self._live:
@@ -205,6 +224,13 @@ class Stage:
         process = self._process()
         if process is None:
             return act()
+        try:
+            return self._passed(process, effect, act)
+        finally:
+            if effect in CHANGING:
+                self.trouble = self.trouble or broken(self.cloud)
+
+    def _passed(self, process: Process, effect: str, act: Callable[[], T]) -> T:
         if effect in _LOOKS and (known := act()) is not None:
             # What stands is never overwritten: whenever it is looked at, it is the same.
             process.heard.append(f"{effect}: {known!r}")
@@ -226,6 +252,10 @@ class Stage:
         process.heard.append(f"{effect}: {answer!r}")
         return answer
 
+    def _now(self) -> datetime:
+        process = self._process()
+        return self.cloud.time + timedelta(seconds=process.delivery.ahead_seconds if process else 0.0)
+
     def _process(self) -> Process | None:
         current = getcurrent()
         return next((process for process in self._live if process.thread is current), None)
@@ -235,8 +265,8 @@ class Stage:
         process = self._process()
         if process is None:
             return "token-0"
-        process.tokens += 1
-        return f"token-{process.delivery.name}-{process.tokens}"
+        self._tokens[process.delivery.name] += 1
+        return f"token-{process.delivery.name}-{self._tokens[process.delivery.name]}"
 
     def _state(self) -> Hashable:
         alive = tuple(sorted((each.delivery.name, each.effect, hash(tuple(each.heard))) for each in self._live))

@@ -33,7 +33,8 @@ def stray(outside: Outside) -> None:
 
 def promoted() -> Play:
     """The first model, then one that is compared with it, takes over, and stays; a stray job turns up meanwhile."""
-    return Play(Story("promoted", (settings, first_rows, stray, more_rows)), MemoryCloud(VARIABLES))
+    acts = (settings, first_rows, stray, more_rows)
+    return Play(Story("promoted", acts, ("live", "live", "promoted", "promoted")), MemoryCloud(VARIABLES))
 
 
 def rolled_back() -> Play:
@@ -41,14 +42,15 @@ def rolled_back() -> Play:
     before = after(Play(Story("before", (settings, first_rows)), MemoryCloud(VARIABLES)))
     older = Version(f"projects/p/locations/l/models/{MODEL}@0", {"serin-run": f"{MODEL}-000000"})
     before.cloud.vertex._versions[MODEL].insert(0, older)  # which the end of the rollout will have deleted
-    fails = frozenset({f"{MODEL}-000002/1"})
-    return Play(Story("rolled back", (more_rows, file_to_score), fails, leaves_at=50), before.cloud, said=before.said)
+    ends = ("live", "rolled back", "promoted", "rolled back")
+    acts, fails = (more_rows, file_to_score), frozenset({f"{MODEL}-000002/1"})
+    return before.gone_on(Story("rolled back", acts, ends, fails, leaves_at=50))
 
 
 def scored() -> Play:
     """From a first model on: a file is scored by a job that hangs until it is cancelled after a day."""
     before = after(Play(Story("before", (settings, first_rows)), MemoryCloud(VARIABLES)))
-    return Play(Story("scored", (file_to_score,), hangs=True), before.cloud, said=before.said)
+    return before.gone_on(Story("scored", (file_to_score,), ("live", "promoted"), hangs=True))
 
 
 def after(play: Play) -> Play:

@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.situations import SITUATIONS, Situation
-from shared.envelope import Message
-from shared.ids import ModelName
+from shared.wiring import FUNCTIONS
 from tests.faults.exploration import Case, explored
-from tests.faults.scheduler import Budget, Delivery
-from tests.functions.standing_rollout import BASE, deployed_ids, order, split_of, stands, under_way
-from tests.functions.standing_run import event
-from tests.world.cloud import MemoryCloud
+from tests.faults.scheduler import Budget
+from tests.faults.situations import (
+    deployment_and_rollback,
+    of_function,
+    shift_and_rollback,
+    two_rollbacks,
+)  # fmt: skip
 
 LONG = os.environ.get("SERIN_FAULTS") == "long"
 MOST_RUNS = 2_000_000 if LONG else 20_000
@@ -29,55 +30,15 @@ def budget(crashes: int = 0, errors: int = 0) -> Budget:
     return Budget(crashes, errors, switches=SWITCHES)
 
 
-def situation(function: str) -> Case:
-    cloud = MemoryCloud()
-    topic, message = SITUATIONS[function](Situation(cloud, ModelName("digits")))
-    return Case(cloud, [Delivery(function, topic, message, function)])
-
-
-def of_event(function: str, topic: str) -> Delivery:
-    envelope = event(topic)
-    return Delivery(function, topic, Message(envelope.attributes(), envelope.data()), function)
-
-
-def left(cloud: MemoryCloud) -> str:
-    """What is wrong with a world in which the rollout was left."""
-    if split_of(cloud) != {BASE.id: 100}:
-        return f"the split is {split_of(cloud)}"
-    if deployed_ids(cloud) != {BASE.id}:
-        return f"deployed are {deployed_ids(cloud)}"
-    missing = [name for name in ("verdict", "end") if not stands(cloud, name)]
-    return f"without {missing}" if missing else ""
-
-
-def shift_and_rollback() -> Case:
-    """A step of the traffic is written while somebody rolls back."""
-    cloud = under_way()
-    order(cloud, 1, 5)
-    shift, leave = of_event("shift_traffic", "traffic-requested"), of_event("roll_back", "rollback-requested")
-    return Case(cloud, [leave, shift], copies=1, goal=left)
-
-
-def two_rollbacks() -> Case:
-    return Case(under_way(25), [of_event("roll_back", "rollback-requested")])
-
-
-def deployment_and_rollback() -> Case:
-    """A rollout is left while its candidate is being deployed."""
-    cloud = under_way()
-    leave, deploy = of_event("roll_back", "rollback-requested"), of_event("deploy_canary", "smoke-passed")
-    return Case(cloud, [leave, deploy], copies=1, goal=left)
-
-
-@pytest.mark.parametrize("function", SITUATIONS)
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_two_deliveries_and_a_crash_come_to_the_same(function: str) -> None:
-    found = explored(situation(function), budget(crashes=1), MOST_RUNS)
+    found = explored(of_function(function), budget(crashes=1), MOST_RUNS)
     assert found.failures == []
 
 
-@pytest.mark.parametrize("function", SITUATIONS)
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_two_deliveries_and_an_effect_that_fails_come_to_the_same(function: str) -> None:
-    case = situation(function)
+    case = of_function(function)
     found = explored(Case(case.cloud, case.deliveries, copies=2 if LONG else 1), budget(errors=1), MOST_RUNS)
     assert found.failures == []
 

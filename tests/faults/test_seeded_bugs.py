@@ -1,70 +1,56 @@
-"""The explorer finds what it is there to find: mistakes put into the real code, one at each guard."""
+"""The explorer finds what it is there to find: mistakes put into the real code, at least one at each guard."""
+
+import contextlib
 
 import pytest
 
-from tests.faults.exploration import Case, explored
+from tests.faults.bugs import BUGS, Explorer, Finder
+from tests.faults.exploration import explored, replay
 from tests.faults.scheduler import Budget
 from tests.faults.seeding import Bug, seeded
-from tests.faults.test_handlers import deployment_and_rollback, situation, two_rollbacks
-from tests.faults.test_windows import uploads_and_closers
+from tests.faults.situations import deployment_and_rollback
 
-ROLL_BACK = "functions/roll_back/rollback.py"
-DEPLOY = "functions/deploy_canary/canary_deployment.py"
-LAUNCH = "functions/launch_training/training_launch.py"
-
-
-def case_of(name: str) -> Case:
-    made = {
-        "two rollbacks": two_rollbacks,
-        "deployment and rollback": deployment_and_rollback,
-        "uploads and a closer": lambda: uploads_and_closers(2, 1),
-    }
-    return made[name]() if name in made else situation(name)
+FINDERS = {
+    (finder.case.__name__, str(finder.budget)): finder
+    for _, finder in BUGS
+    if isinstance(finder, Explorer) and finder.case.__name__ != "<lambda>"
+}
+ZERO_PERCENT = next(bug for bug, _ in BUGS if bug.name == "stops at zero percent")
 
 
-BUGS: tuple[tuple[Bug, str, Budget], ...] = (
-    (
-        Bug(
-            "numbers a rollout from a second look", DEPLOY, "number = (last.number if last else 0) + 1",
-            "number = len(step.ledger.store.folders(f'rollouts/{event.model}/')) + 1",
-        ),
-        "deploy_canary", Budget(switches=1),
-    ),
-    (
-        Bug(
-            "undeploys before the base has the traffic", ROLL_BACK,
-            "    endpoint = _without_traffic(rollout, step)\n",
-            "    endpoint = step.cloud.vertex.endpoint(production_endpoint(rollout.model))\n",
-        ),
-        "two rollbacks", Budget(switches=1),
-    ),
-    (
-        Bug(
-            "stops at zero percent", ROLL_BACK, "rollout.candidate.id in endpoint.deployed:",
-            "endpoint.split.get(rollout.candidate.id):",
-        ),
-        "deployment and rollback", Budget(switches=1),
-    ),
-    (
-        Bug(
-            "does not look once the rollout has ended", ROLL_BACK, "    endpoint = _without_traffic(rollout, step)\n",
-            "    if rollout.end is not None:\n        return rollout.end.events\n"
-            "    endpoint = _without_traffic(rollout, step)\n",
-        ),
-        "deployment and rollback", Budget(switches=1),
-    ),
-    (
-        Bug("closes without a sweep", LAUNCH, "    sweep(step.ledger, event.model, window)\n", ""),
-        "uploads and a closer", Budget(switches=1),
-    ),
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(("bug", "name", "budget"), BUGS, ids=[bug.name for bug, *_ in BUGS])
-def test_a_seeded_bug_is_found(bug: Bug, name: str, budget: Budget) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("bug", "finder"), BUGS, ids=[bug.name for bug, _ in BUGS])
+def test_a_seeded_bug_is_found(bug: Bug, finder: Finder) -> None:
     with seeded(bug):
         try:
-            found = explored(case_of(name), budget, 20_000).failures
+            found: list[object] = [*finder()]
         except AssertionError as undisturbed:
-            found = [([], str(undisturbed))]
+            found = [undisturbed]
     assert found, f"{bug.name} was not found"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("finder", FINDERS.values(), ids=["-".join(name[:1]) for name in FINDERS])
+def test_the_code_as_it_is_passes_what_finds_the_bugs(finder: Explorer) -> None:
+    assert finder() == []
+
+
+def test_there_are_at_least_twenty_bugs_and_no_two_are_the_same() -> None:
+    assert len({(bug.path, bug.old, bug.new) for bug, _ in BUGS}) == len(BUGS) >= 20
+
+
+def test_a_patch_that_fits_no_longer_is_told() -> None:
+    for wrong in (
+        Bug("gone", "shared/ledger.py", "no such line", ""),
+        Bug("idle", "shared/ledger.py", "# Where ", "#"),
+    ):
+        with pytest.raises(AssertionError, match=wrong.name), seeded(wrong):
+            pass
+
+
+def test_a_failure_is_one_line_that_plays_it_again() -> None:
+    with seeded(ZERO_PERCENT):
+        ((choices, told),) = explored(deployment_and_rollback(), Budget(switches=1)).failures
+        assert replay(deployment_and_rollback(), Budget(switches=1), choices) == told
+    with contextlib.suppress(IndexError):
+        assert replay(deployment_and_rollback(), Budget(switches=1), choices) == ""

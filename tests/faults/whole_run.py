@@ -40,12 +40,13 @@ _QUIET_TURNS = 4
 class Story:
     """What happens outside, act by act; the next begins when nothing is left to be done.
 
-    `fails` are attempts that do not train; at the share `leaves_at` a person leaves a rollout; jobs of batch prediction
-    that `hangs` run for ever.
+    `ends` is how runs and rollouts end when nothing goes wrong. `fails` are attempts that do not train; at the share
+    `leaves_at` a person leaves a rollout; jobs of batch prediction that `hangs` run for ever.
     """
 
     name: str
     acts: tuple[Callable[[Outside], None], ...]
+    ends: tuple[str, ...] = ()
     fails: frozenset[str] = frozenset()
     leaves_at: int | None = None
     hangs: bool = False
@@ -87,6 +88,7 @@ class Play:
     over: bool = False
     met: set[tuple[str, str]] = field(default_factory=set)
     said: set[str] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.effects: list[str] = []
@@ -102,17 +104,23 @@ class Play:
         """The same point of the story, of which this play knows nothing any more; with other faults ahead."""
         forked = replace(
             self, cloud=self.cloud, faults=faults, bag=list(self.bag), later=list(self.later), met=set(),
-            said=set(self.said),
+            said=set(self.said), heard=set(self.heard),
         )  # fmt: skip
         forked._before = self._before
         return forked
+
+    def gone_on(self, story: Story) -> "Play":
+        """Another story in the world that this one has left."""
+        return Play(story, self.cloud, said=self.said, heard=self.heard)
 
     def to_the_end(self) -> str:
         """Plays on until everything has ended; answers what went wrong."""
         while not self.over and not self.trouble:
             self.step()
         given_up = any(not fault.again for fault in self.faults)
-        return self.trouble or wrong_at_rest(self.cloud) or ("" if given_up else unsaid(self.cloud, self.said))
+        return (
+            self.trouble or wrong_at_rest(self.cloud) or ("" if given_up else unsaid(self.cloud, self.said, self.heard))
+        )
 
     def step(self) -> None:
         """Delivers the next letter; a turn when there is none."""
@@ -189,12 +197,18 @@ class Play:
         try:
             fault = self._faults.get(place)
             possible = fault is not None and fault.kind in kinds_of(effect)
-            return self._faulty(fault.kind, effect, act) if fault and possible else act()
+            return self._faulty(fault.kind, effect, act) if fault and possible else self._act(effect, act)
         finally:
             if before is not None:
                 self._before = before
             if effect in CHANGING:
                 self.trouble = self.trouble or broken(self.cloud)
+
+    def _act(self, effect: str, act: Callable[[], T]) -> T:
+        answer = act()
+        if effect == "notify.send" and self._letter is not None:
+            self.heard.add(self._letter.message.attributes["ce-id"])
+        return answer
 
     def _faulty(self, kind: Kind, effect: str, act: Callable[[], T]) -> T:
         self.met.add((effect, kind))
@@ -203,10 +217,10 @@ class Play:
         if kind == "crash before":
             raise Crash
         if kind == "lease over":
-            return self._overtaken(act)
+            return self._overtaken(effect, act)
         if kind == "stale" and effect != LISTING:
             return self._as_before(act)
-        answer = act()
+        answer = self._act(effect, act)
         if kind == "crash after":
             raise Crash
         if kind == "reply lost":
@@ -217,11 +231,11 @@ class Play:
         self.cloud.vertex.fates[answer.name] = fate  # type: ignore[attr-defined]
         return answer
 
-    def _overtaken(self, act: Callable[[], T]) -> T:
+    def _overtaken(self, effect: str, act: Callable[[], T]) -> T:
         """The delivery sleeps for longer than a lease, while the same message is delivered to somebody else."""
         self.cloud.pass_time(_LEASE_SECONDS)
         self._meanwhile()
-        return act()
+        return self._act(effect, act)
 
     def _meanwhile(self) -> None:
         letter = self._letter
@@ -272,7 +286,8 @@ def _raise(error: Exception) -> Any:
 
 def state_of(play: Play) -> Hashable:
     """Where a play is; what comes twice is absorbed, so equal states have equal futures unless somebody waits."""
-    return restless(play.cloud), frozenset(letter.identity for letter in (*play.bag, *play.later))
+    letters = frozenset(letter.identity for letter in (*play.bag, *play.later))
+    return restless(play.cloud), letters, frozenset(play.heard)
 
 
 def waiting_state(play: Play) -> Hashable:
