@@ -106,6 +106,19 @@ def test_instances_are_kept_up_while_a_canary_is_watched_and_never_else(cloud: M
     assert kept == [0, 2, 2, 2, 0]  # first model, canary dark, at 5 %, at 0 %, gone
 
 
+def test_a_promoted_rollout_is_left_by_deploying_the_version_before_from_the_registry(cloud: MemoryCloud) -> None:
+    cloud.run_services.set_split(now(cloud), {"2": 100})
+    order(cloud, 2, 100)
+    put(cloud, "shifted/000002", {"percent": 100, "split": {"2": 100}})
+    put(cloud, "verdict", {"decision": "promote", "by": "monitor_canary", "because": "it is better"})
+    put(cloud, "end", {"outcome": "promoted"})
+    cloud.run_services.undeploy(ENDPOINT, BASE.id)
+    for _ in range(4):
+        leave(cloud)
+    assert dict(now(cloud).split)["2"] == 100
+    assert now(cloud).deployed["3"] == BASE.version
+
+
 def test_a_deployment_that_fails_leaves_nothing_that_a_later_order_would_name(cloud: MemoryCloud) -> None:
     cloud.services.prompt = False
     cloud.run_services.deploy(ENDPOINT, "3", CANDIDATE.version, Machine(""), {})
