@@ -96,16 +96,15 @@ _AREAS = (
 
 def examined(step: Step, place: Place) -> Finding:
     """What is to be said of one step of the plan."""
-    area, title = area_of(step), place.filled(step.title)
-    look = step.look.command if step.look else _agent_look(step)
-    if look is None or not place.offers(look):
+    area, title, look = area_of(step), place.filled(step.title), step.look
+    if look is None or not place.offers(look.command):
         return Finding(area, title, "not applicable")
-    found = place.look(look)
+    found = place.look(look.command)
     if absent(found.answer):
         return Finding(area, title, "wrong", "it is not there", place.mending(step.make, there=False))
     if found.answer.status:
-        return unknown(area, title, look, found, place)
-    if step.look is None or step.look.wanted(found.answer.out):
+        return unknown(area, title, look.command, found, place)
+    if look.wanted(found.answer.out):
         return _compared(step, area, title, found.resource, place)
     if step.frozen:
         return Finding(area, title, "wrong", step.frozen, place.mending((*step.remove, *step.make), there=True))
@@ -134,15 +133,7 @@ def typed(command: Command, project: str) -> str:
     return f"gcloud {shlex.join((*command, *own))}"
 
 
-def _agent_look(step: Step) -> Command | None:
-    """Service agents are made by a command that may be repeated, and have no look: the project's policy names them."""
-    agents = [each for each in step.make if each[-1].startswith("--service=")]
-    return ("projects", "get-iam-policy", "{project}", "--format=json") if agents else None
-
-
 def _compared(step: Step, area: str, title: str, resource: Any, place: Place) -> Finding:
-    if step.look is None:
-        return _agents(step, area, title, resource, place)
     for command in step.make:
         kind = next((each for each in _FIELDS if " ".join(words(command)).startswith(each)), None)
         differing = list(_differences(command, _FIELDS[kind], resource, place)) if kind else []
@@ -154,16 +145,6 @@ def _compared(step: Step, area: str, title: str, resource: Any, place: Place) ->
             return Finding(area, title, "wrong", why, place.mending((*step.remove, *step.make), there=True))
         return Finding(area, title, "wrong", why, place.mending((_update(command, kind, flags),), there=True))
     return Finding(area, title, "fine")
-
-
-def _agents(step: Step, area: str, title: str, policy: Any, place: Place) -> Finding:
-    """Google grants each agent a role in the project when it makes it."""
-    members = [member for binding in policy.get("bindings", []) for member in binding["members"]]
-    names = [each[-1].removeprefix("--service=").split(".")[0] for each in step.make if "identity" in each]
-    missing = [name for name in names if not any(f"@gcp-sa-{name}." in member for member in members)]
-    if not missing:
-        return Finding(area, title, "fine")
-    return Finding(area, title, "wrong", f"{', '.join(missing)} has none", place.mending(step.make, there=False))
 
 
 def _differences(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 NUMBER = "123456789012"
@@ -37,7 +38,9 @@ class LoopbackGoogle:
     policies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     enabled: set[str] = field(default_factory=set)
     notifications: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    quotas: list[dict[str, Any]] = field(default_factory=list)
+    listed: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {"alertPolicies": [], "dashboards": [], "quotaInfos": []}
+    )
     disabled: set[str] = field(default_factory=set)  # APIs that the plan does not enable
     refused: set[str] = field(default_factory=set)  # beginnings of paths that the caller may not see
 
@@ -46,7 +49,7 @@ class LoopbackGoogle:
 
     def gcloud(self, command: Sequence[str]) -> None:
         """Carries out one command; KeyError for one that it does not know."""
-        said = [each for each in command if not each.startswith("--") and each != "beta"]
+        said = [each for each in command if not each.startswith("--") and each not in ("alpha", "beta")]
         flags = dict(each[2:].partition("=")[::2] for each in command if each.startswith("--"))
         if said[-2] == "add-iam-policy-binding" or said[-3:-1] == ["add-iam-policy-binding"]:
             self._bind(" ".join(said[:-2]), said[-1].removeprefix("gs://"), flags)
@@ -80,7 +83,11 @@ class LoopbackGoogle:
             case ["functions", "deploy", name]:
                 self._function(name, flags)
             case ["logging", "metrics", "create", name]:
-                self._put(f"v2/projects/{self.project}/metrics/{name}", {"name": name})
+                self.things[f"v2/projects/{self.project}/metrics/{name}"] = _file(flags["config-from-file"])
+            case ["monitoring", "policies", "create"]:
+                self.listed["alertPolicies"].append(_file(flags["policy-from-file"]))
+            case ["monitoring", "dashboards", "create"]:
+                self.listed["dashboards"].append(_file(flags["config-from-file"]))
             case ["scheduler", "jobs", ("create" | "update"), "pubsub", name]:
                 target = {"topicName": f"projects/{self.project}/topics/{flags['topic']}"}
                 job = {"schedule": flags["schedule"], "timeZone": flags["time-zone"], "pubsubTarget": target}
@@ -161,13 +168,18 @@ class LoopbackGoogle:
             return 200, {"kind": "storage#notifications", "items": self.notifications.get(found[1], [])}
         if path.endswith("/serviceAccount"):
             return 200, {"emailAddress": f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com"}
-        if path.endswith("/quotaInfos"):
-            return 200, {"quotaInfos": self.quotas}
+        if (name := path.rsplit("/", 1)[-1]) in self.listed:
+            return 200, {name: self.listed[name]}
         if found := re.fullmatch(r"(.*)(:getIamPolicy|/iam)", path):
             on = found[1]
             there = on in self.things or on.startswith("v2/") or on.endswith(f"projects/{self.project}")
             return (200, {"version": 1, "bindings": self.policies.get(on, [])}) if there else _ABSENT
         return (200, self.things[path]) if path in self.things else _ABSENT
+
+
+def _file(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(name).read_text())
+    return found
 
 
 _DISABLED = {

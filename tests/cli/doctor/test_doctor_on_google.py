@@ -4,9 +4,11 @@ import copy
 import json
 import os
 import shlex
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +21,10 @@ from cli.doctor.command import looked_at
 from cli.doctor.findings import Finding
 from cli.doctor.places import OnGoogle
 from cli.main import app
+from deploy.filling import Filling
+from deploy.gcloud import Answer
 from deploy.plan import Target, plan
-from deploy.steps import Step
+from deploy.steps import Command, Step
 from deploy.table import load
 from shared.settings import DataSettings, Settings
 from tests.cli.doctor.loopback_google import LoopbackGoogle, serving
@@ -53,25 +57,24 @@ def quota(metric: str, value: int) -> dict[str, Any]:
     }
 
 
+def answering(command: Command) -> Answer:
+    """What gcloud tells a deployment that asks for a number or an address."""
+    return Answer(0, "123456789012" if command[0] == "projects" else f"https://{command[2]}-x.a.run.app")
+
+
 @cache
 def deployed() -> LoopbackGoogle:
     """A project in which the whole plan was carried out."""
     google = LoopbackGoogle(PROJECT, REGION)
-    for step in steps(TARGET):
-        for command in step.make:
-            google.gcloud([filled(argument) for argument in command])
+    with tempfile.TemporaryDirectory() as folder:
+        filling = Filling(answering, TARGET, load(), Path(folder), lambda *_: None, lambda *_: None)
+        for step in steps(TARGET):
+            for command in step.make:
+                google.gcloud(filling.filled(command))
     for kind in ("training", "serving"):
         google.things[f"v1/projects/p-1/locations/{REGION}/repositories/serin/dockerImages/{kind}@{DIGEST}"] = {}
-    google.quotas = [quota("custom_model_training_cpus", 4), quota("custom_model_serving_cpus", 6)]
+    google.listed["quotaInfos"] = [quota("custom_model_training_cpus", 4), quota("custom_model_serving_cpus", 6)]
     return google
-
-
-def filled(argument: str) -> str:
-    head, _, rest = argument.partition("{uri:")
-    if rest:
-        name, _, tail = rest.partition("}")
-        return f"{head}https://{name}-x.a.run.app{tail}"
-    return argument.replace("{number}", "123456789012")
 
 
 @pytest.fixture
@@ -136,6 +139,7 @@ def test_there_is_a_route_for_every_look_of_the_plan() -> None:
 def test_an_empty_project_lacks_everything_and_is_told_in_the_order_of_the_plan(google: LoopbackGoogle) -> None:
     google.things = {f"v1/projects/{PROJECT}": google.things[f"v1/projects/{PROJECT}"]}
     google.policies, google.enabled, google.notifications = {}, set(), {}
+    google.listed = {name: [] for name in google.listed}
     found = doctor(google)
     titles = [step.title.replace("{number}", "123456789012") for step in steps(TARGET)]
     assert [each.what for each in found][: len(titles)] == titles
@@ -265,7 +269,7 @@ def test_an_image_without_a_digest_is_not_taken(google: LoopbackGoogle) -> None:
 
 
 def test_a_quota_that_is_too_small_is_told_with_the_command_that_asks_for_more(google: LoopbackGoogle) -> None:
-    google.quotas[0] = quota("custom_model_training_cpus", 2)
+    google.listed["quotaInfos"][0] = quota("custom_model_training_cpus", 2)
     (finding,) = amiss(doctor(google))
     assert finding.why == f"2 are allowed in {REGION}, 4 are needed"
     assert "--quota-id=CustomModelTrainingCpusPerProjectPerRegion --preferred-value=4" in finding.mend[0]
