@@ -58,7 +58,7 @@ def after(table: PriceTable, ledger: Ledger, run: RunId) -> Cost:
     """What a run cost so far, with the machines that its own settings name; BadInput when there is no such run."""
     records = reading.timeline(ledger, run)
     settings = Settings.model_validate(ledger.require(window_key(*run_parts(run))).data["settings"])
-    return of_used(table, sizes(settings), "vertex", used(records, tracing.bars(ledger, run)))
+    return of_used(table, settings, used(records, tracing.bars(ledger, run)))
 
 
 def used(records: Sequence[Record], bars: Sequence[tracing.Bar]) -> Used:
@@ -78,8 +78,9 @@ def used(records: Sequence[Record], bars: Sequence[tracing.Bar]) -> Used:
     )
 
 
-def of_used(table: PriceTable, size: Sizes, backend: Backend, found: Used) -> Cost:
+def of_used(table: PriceTable, settings: Settings, found: Used) -> Cost:
     """What was used, priced. Calls of Cloud Storage are reckoned: per delivery as many as a run makes on average."""
+    size, served = sizes(settings), settings.serving.backend
     counted = table.counted.run
     each = found.deliveries / counted.deliveries if counted.deliveries else 0.0
     done = Work(
@@ -88,9 +89,9 @@ def of_used(table: PriceTable, size: Sizes, backend: Backend, found: Used) -> Co
     return Cost(
         "the run so far",
         (
-            costs.training(table, size, backend, found.jobs_seconds),
-            costs.serving(table, size, backend, found.staged_seconds, f"staged for {found.staged_seconds:.0f} s"),
-            costs.serving(table, size, backend, found.canary_seconds, f"two versions for {found.canary_seconds:.0f} s"),
+            costs.training(table, size, settings.training.backend, found.jobs_seconds),
+            costs.serving(table, size, served, found.staged_seconds, f"staged for {found.staged_seconds:.0f} s"),
+            costs.serving(table, size, served, found.canary_seconds, f"two versions for {found.canary_seconds:.0f} s"),
             *costs.work(table, done, found.functions_seconds),
         ),
     )

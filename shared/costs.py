@@ -61,7 +61,8 @@ class Sizes:
 def sizes(settings: Settings) -> Sizes:
     """A model's sizes as its settings say them."""
     return Sizes(
-        settings.training.machine_type, 4.0, 16.0, settings.serving.machine_type, 1.0, 2.0,
+        settings.training.machine_type, float(settings.training.cpu), _gibibytes(settings.training.memory),
+        settings.serving.machine_type, float(settings.serving.cpu), _gibibytes(settings.serving.memory),
         settings.serving.replicas_min,
         (len(settings.rollout.steps) - 1) * settings.evidence.minimum_seconds,
         settings.rollout.bake_seconds, settings.evidence.report_seconds,
@@ -186,6 +187,12 @@ def _times(table: PriceTable, name: str, quantity: float) -> float | None:
 def _sum(parts: Iterable[float | None]) -> float | None:
     found = list(parts)
     return None if None in found else sum(each for each in found if each is not None)
+
+
+def _gibibytes(memory: str) -> float:
+    """Of a quantity as Cloud Run writes it: 16Gi, 512Mi."""
+    amount_of, unit = float(memory[:-2]), memory[-2:]
+    return amount_of if unit == "Gi" else amount_of / 1024
 
 
 def _cores(machine: str) -> int:

@@ -9,7 +9,7 @@ from shared.settings import Settings
 def forecast(table: PriceTable, settings: Settings) -> Costs:
     """The costs of a model with these settings where it is served."""
     size = sizes(settings)
-    found = [each(table, size, "vertex") for each in (canary, idle_month, million_predictions)]
+    found = [each(table, size, settings.serving.backend) for each in (canary, idle_month, million_predictions)]
     of = tuple(CostOf(what=cost.what, dollars=cost.dollars) for cost in found)
     return Costs(as_of=table.as_of, region=table.region, of=of)
 

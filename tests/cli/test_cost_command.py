@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 from cli import reading, tracing
 from cli.costs import Used, after, of_used, used
 from cli.main import app
-from shared.costs import sizes
 from shared.errors import BadInput
 from shared.ids import ModelName, RunId
 from shared.ledger import Author, Ledger, Origin, Outcome, rollout_key, run_key, window_key
@@ -77,8 +76,8 @@ def test_what_was_used_is_priced_with_the_runs_own_machines(ledger: Ledger) -> N
 
 
 def test_a_run_that_has_used_nothing_costs_nothing() -> None:
-    size = sizes(Settings(data=DataSettings(target="y")))
-    assert of_used(list_prices(), size, "vertex", Used(0, 0, 0, 0, 0, 0)).dollars == 0.0
+    settings = Settings(data=DataSettings(target="y"))
+    assert of_used(list_prices(), settings, Used(0, 0, 0, 0, 0, 0)).dollars == 0.0
 
 
 def test_a_run_and_its_rollout_end_under_different_names(ledger: Ledger) -> None:
