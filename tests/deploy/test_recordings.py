@@ -1,6 +1,7 @@
 """The stand-in against answers recorded from the real gcloud: the plan cannot tell the one from the other.
 
-`recordings.jsonl` holds each look of a second run over a complete deployment, and what a first run was refused.
+`recordings.jsonl` holds each look of a second run over a complete deployment, and what a first run was refused;
+`recorded_wiring.json` is the wiring of that day.
 """
 
 import json
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from deploy import table
 from deploy.gcloud import Answer, absent, unsettled
 from deploy.plan import plan
 from tests.deploy.deploying import TARGET, runner
@@ -21,9 +21,10 @@ RECORDINGS = [json.loads(line) for line in Path(__file__).with_name("recordings.
 
 @pytest.fixture(scope="module")
 def complete() -> StandIn:
+    wired = json.loads(Path(__file__).with_name("recorded_wiring.json").read_text())
     recorded = replace(TARGET, key="", channels_secret="")
     gcloud = StandIn()
-    assert runner(gcloud).deploy(plan(recorded, table.load())).failure == ""
+    assert runner(gcloud).deploy(plan(recorded, wired)).failure == ""
     return gcloud
 
 

@@ -179,8 +179,7 @@ def _bindings(secrets: Mapping[str, str]) -> Bindings:
     topics, project = f"projects/{PROJECT}/topics", f"projects/{PROJECT}"
     for function in wiring.FUNCTIONS:
         account = _email(function)
-        said = {"notifications", *(event.topic for event in wiring.PUBLISHES.get(function, ()))}
-        may(account, "pubsub.publisher", *(f"{topics}/{each}" for each in said))
+        may(account, "pubsub.publisher", *(f"{topics}/{each}" for each in wiring.may_publish(function)))
         may(account, "storage.objectCreator", f"b/{STATE}", *[f"b/{ARTEFACTS}"] * (function in wiring.WRITES_ARTEFACTS))
         may(account, "storage.objectViewer", f"b/{STATE}", *[f"b/{DATA}"] * (function in wiring.READS_DATA),
             *[f"b/{ARTEFACTS}"] * (function in wiring.READS_ARTEFACTS))  # fmt: skip
