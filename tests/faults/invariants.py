@@ -74,9 +74,10 @@ def _traffic(cloud: MemoryCloud) -> Iterator[str]:
             yield f"{name}: the split {shares} does not add up to 100"
         if not set(shares) <= set(endpoint.deployed):
             yield f"{name}: the split {shares} names what is not deployed"
-        if len(set(endpoint.deployed.values())) < len(endpoint.deployed):
-            yield f"{name}: a version is deployed twice: {endpoint.deployed}"
         model = name.removeprefix("serin-")
+        anew = {key: version for key, version in endpoint.deployed.items() if not _came_back(cloud, model, key)}
+        if len(set(anew.values())) < len(anew):
+            yield f"{name}: a version is deployed twice: {endpoint.deployed}"
         if cloud.vertex.honours_etags:
             left = [key for key in shares if _rollout_was_left(cloud, model, key)]
             yield f"{name}: {left} was left and has traffic" if left else ""
@@ -87,6 +88,11 @@ def _traffic(cloud: MemoryCloud) -> Iterator[str]:
 def _rollout_was_left(cloud: MemoryCloud, model: str, deployed: str) -> bool:
     end = data_of(cloud, f"rollouts/{model}/{int(deployed):06d}/end")
     return end is not None and end.get("outcome") in _LEFT
+
+
+def _came_back(cloud: MemoryCloud, model: str, deployed: str) -> bool:
+    opened = data_of(cloud, f"rollouts/{model}/{int(deployed):06d}/opened")
+    return opened is not None and opened.get("returns") is not None
 
 
 def _was_shifted(cloud: MemoryCloud, model: str) -> bool:

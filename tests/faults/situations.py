@@ -130,6 +130,7 @@ def promotion_and_rollback() -> Case:
     cloud = under_way(100)
     cloud.state.delete(window_key(MODEL, 2))
     open_run(cloud, rollout={"bake_seconds": 0})
+    open_run(cloud, BASE.run)
     shifted = of_event("monitor_canary", "traffic-shifted", rollout=ROLLOUT, run=RUN, percent=100)
     leave = of_event("roll_back", "rollback-requested")
     return Case(cloud, [shifted, leave], copies=1, goal=one_end, again=[shifted, leave])
