@@ -117,7 +117,10 @@ WRITES_ARTEFACTS = frozenset({"score_batch"})
 # What each function asks of Vertex AI, by the names of the effects; nobody else asks it anything.
 VERTEX: Mapping[str, frozenset[str]] = {
     "deploy_canary": frozenset(
-        {"vertex.create_endpoint", "vertex.deploy", "vertex.get_endpoint", "vertex.get_operation", "vertex.undeploy"}
+        {
+            "vertex.create_endpoint", "vertex.deploy", "vertex.get_endpoint", "vertex.get_operation",
+            "vertex.get_version", "vertex.undeploy",
+        }
     ),
     "launch_training": frozenset({"vertex.cancel_job", "vertex.create_job", "vertex.list_jobs"}),
     "reconcile": frozenset(
@@ -133,7 +136,10 @@ VERTEX: Mapping[str, frozenset[str]] = {
         }
     ),
     "roll_back": frozenset(
-        {"vertex.deploy", "vertex.get_endpoint", "vertex.get_operation", "vertex.set_split", "vertex.undeploy"}
+        {
+            "vertex.deploy", "vertex.get_endpoint", "vertex.get_operation", "vertex.get_version", "vertex.set_split",
+            "vertex.undeploy",
+        }
     ),
     "score_batch": frozenset(
         {"vertex.cancel_batch_job", "vertex.create_batch_job", "vertex.get_batch_job", "vertex.list_batch_jobs"}
@@ -143,7 +149,7 @@ VERTEX: Mapping[str, frozenset[str]] = {
     "stage_model": frozenset(
         {
             "vertex.create_endpoint", "vertex.deploy", "vertex.get_endpoint", "vertex.get_operation",
-            "vertex.list_versions", "vertex.upload",
+            "vertex.get_version", "vertex.list_versions", "vertex.upload",
         }
     ),
 }  # fmt: skip
