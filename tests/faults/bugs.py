@@ -87,9 +87,9 @@ def uploads_and_a_closer() -> Case:
     return uploads_and_closers(2, 1)
 
 
-def upload_and_a_closer() -> Case:
+def uploads_and_one_closer() -> Case:
     """Nobody sweeps once more: who puts a marker down walks on with it."""
-    return replace(uploads_and_closers(1, 1), again=())
+    return replace(uploads_and_closers(2, 1), again=())
 
 
 STEP, LEDGER, WINDOWS = "shared/step.py", "shared/ledger.py", "shared/windows.py"
@@ -150,9 +150,9 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
     (Bug("acknowledges somebody else's work", LAUNCH, _CLAIM, _ACKNOWLEDGED), Explorer(acknowledged_is_done, DIES)),
     # the window
     (Bug("looks before it puts its marker down", WINDOWS, _CARRY, _CARRY_LOOKS_FIRST),
-     Explorer(upload_and_a_closer, ORDERS)),
+     Explorer(uploads_and_one_closer, ORDERS)),
     (Bug("does not carry a marker over", WINDOWS, "        window += 1\n", "        return window + 1\n"),
-     Explorer(upload_and_a_closer, ORDERS)),
+     Explorer(uploads_and_one_closer, ORDERS)),
     (Bug("closes without a sweep", LAUNCH, "    sweep(step.ledger, event.model, window)\n", ""),
      Explorer(uploads_and_a_closer, ORDERS)),
     (Bug("chooses a home that is too high", INTAKE, "last_window(step.ledger, model) + 1, \"verdict\"",

@@ -41,4 +41,4 @@ def _in_file(path: Path) -> Iterator[Passage]:
 
 
 def _is_door(called: ast.expr) -> bool:
-    return isinstance(called, ast.Attribute) and called.attr in _DOORS
+    return (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) in _DOORS

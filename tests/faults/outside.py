@@ -28,6 +28,7 @@ target = "digit"
 at_least = 2
 [serving]
 versions_kept = 1
+rows_scored_here = 0
 deploy_timeout_seconds = 120
 [rollout]
 steps = [50, 100]

@@ -16,6 +16,7 @@ CLIENTS: Mapping[str, frozenset[str]] = {
     "shared/store.py": frozenset({"google", "urllib3"}),
     "shared/vertex.py": frozenset({"google"}),
     "shared/job_logs.py": frozenset({"google", "requests"}),
+    "shared/push_token.py": frozenset({"google", "requests"}),
     "shared/spans.py": frozenset({"opentelemetry"}),
     "functions/notify/notice_channel.py": frozenset({"apprise"}),
     "functions/notify/signed_webhook.py": frozenset({"socket", "urllib3"}),
@@ -111,7 +112,7 @@ def test_every_effect_has_a_name_and_no_two_services_share_one() -> None:
     unnamed = [passage for passage in passages() if passage.name is None]
     assert unnamed == []
     assert {name.split(".")[0] for name in effect_names()} == {
-        "storage", "pubsub", "vertex", "logging", "otlp", "notify",
+        "storage", "pubsub", "vertex", "logging", "otlp", "notify", "oidc",
     }  # fmt: skip
 
 
@@ -149,6 +150,7 @@ def test_the_other_clients_have_a_time_limit() -> None:
 
     assert _DEFAULT_TIMEOUT == 60
     for path, limit in (("shared/bus.py", "_PUBLISH_TIMEOUT_SECONDS"), ("shared/job_logs.py", "_TIMEOUT_SECONDS"),
+                        ("shared/push_token.py", "_FETCH_SECONDS"),
                         ("shared/spans.py", "_SECONDS"), ("functions/notify/signed_webhook.py", "_SECONDS"),
                         ("shared/store.py", "_SILENT_SECONDS")):  # fmt: skip
         given = [
