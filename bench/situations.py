@@ -234,6 +234,7 @@ def _itself() -> bytes:
 
 
 def retire_model(at: Situation) -> Prepared:
+    at.open_run()
     return at.event(RetirementDue(model=at.model, run=at.run, what="staging", target="1"))
 
 

@@ -94,7 +94,7 @@ class CloudRunServices:
             "template": self._template(endpoint, deployed_model, recipe, machine),
         }
         if service is not None:
-            return self._ordered("run.deploy", service, wanted)
+            return _operation(self._door("run.deploy", self._update(service, wanted)).operation)
         request = {"parent": self._parent, "service": wanted, "service_id": service_id(endpoint)}
         started = self._door(
             "run.create_service",
@@ -118,7 +118,8 @@ class CloudRunServices:
         shares = standing(service)
         if not set(split) <= set(shares):
             raise Refused("run.set_split", "status 400: the split names what is not deployed")
-        self._ordered("run.set_split", service, self._written(name, {each: split.get(each, 0) for each in shares}))
+        wanted = self._written(name, {each: split.get(each, 0) for each in shares})
+        self._door("run.set_split", self._update(service, wanted))
         return self._carried_out(name)
 
     def predict(self, endpoint: str, instances: Sequence[Any], parameters: Mapping[str, Any]) -> list[Any]:
@@ -151,7 +152,7 @@ class CloudRunServices:
             return _operation(started.operation)
         if endpoint_of(service).split.get(deployed_model):
             raise Refused("run.undeploy", f"status 400: {deployed_model} still has traffic")
-        return self._ordered("run.undeploy", service, self._written(endpoint, left))
+        return _operation(self._door("run.undeploy", self._update(service, self._written(endpoint, left))).operation)
 
     def _written(self, endpoint: str, shares: Mapping[str, int]) -> dict[str, Any]:
         return {
@@ -159,15 +160,13 @@ class CloudRunServices:
             "scaling": {"min_instance_count": instances_kept(shares)},
         }
 
-    def _ordered(self, effect: str, service: Any, wanted: dict[str, Any]) -> Operation:
+    def _update(self, service: Any, wanted: dict[str, Any]) -> Callable[[], Any]:
+        """Changes the service if it still is as it was looked at."""
         request = {
             "service": {"name": service.name, "etag": service.etag, **wanted},
             "update_mask": {"paths": sorted(wanted)},
         }
-        started = self._door(
-            effect, lambda: self._services.update_service(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS)
-        )
-        return _operation(started.operation)
+        return lambda: self._services.update_service(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS)
 
     def _carried_out(self, endpoint: str) -> Endpoint:
         """The endpoint once the order is carried out, which takes seconds; else as it is after some."""

@@ -262,7 +262,9 @@ class CloudVertex:
         return _operation(started.operation)
 
     def recipe(self, version: str) -> VersionOrder:
-        found = self._door("vertex.get_version", lambda: self._models.get_model(name=version))
+        found = self._door(
+            "vertex.get_version", lambda: self._models.get_model(name=version, timeout=_CALL_TIMEOUT_SECONDS)
+        )
         return VersionOrder(
             model=version.split("/models/")[1].split("@")[0],
             image=found.container_spec.image_uri,

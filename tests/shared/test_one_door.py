@@ -15,6 +15,9 @@ CLIENTS: Mapping[str, frozenset[str]] = {
     "shared/environment.py": frozenset({"google"}),
     "shared/store.py": frozenset({"google", "urllib3"}),
     "shared/vertex.py": frozenset({"google"}),
+    "shared/identity.py": frozenset({"google", "requests", "http"}),
+    "shared/run_jobs.py": frozenset({"google"}),
+    "shared/run_services.py": frozenset({"google", "requests", "http"}),
     "shared/job_logs.py": frozenset({"google", "requests"}),
     "shared/push_token.py": frozenset({"google", "requests"}),
     "shared/spans.py": frozenset({"opentelemetry"}),
@@ -112,7 +115,7 @@ def test_every_effect_has_a_name_and_no_two_services_share_one() -> None:
     unnamed = [passage for passage in passages() if passage.name is None]
     assert unnamed == []
     assert {name.split(".")[0] for name in effect_names()} == {
-        "storage", "pubsub", "vertex", "logging", "otlp", "notify", "oidc",
+        "storage", "pubsub", "vertex", "run", "logging", "otlp", "notify", "oidc",
     }  # fmt: skip
 
 
