@@ -26,8 +26,8 @@ FIVE_MINUTES = 300.0
 # Before a message is looked at, and after it was handled; both only where they are configured, with tests of their own.
 OUTSIDE_OF_RUNS = frozenset({"oidc.keys", "otlp.export"})
 
-# These stories are served by Vertex AI; what Cloud Run does otherwise is in tests/functions/test_rollout_on_cloud_run.py.
-ANOTHER_BACKEND = "run."
+# These stories are served by Vertex AI; what Cloud Run does otherwise has tests of its own.
+ANOTHER_BACKEND = ("run.", "vertex.get_version")
 
 
 @pytest.mark.timeout(36_000 if LONG else 600)
