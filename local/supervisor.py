@@ -98,9 +98,9 @@ class Installation:
 
     @property
     def _tokens(self) -> dict[str, str]:
-        """What functions verify pushes by; Google's emulator signs none."""
+        """What functions verify pushes by; Google's emulator signs none, whatever else this shell has set."""
         if self.borrowed.pubsub:
-            return {}
+            return dict.fromkeys(("SERIN_PUSH_ACCOUNT", "SERIN_PUSH_AUDIENCE", "SERIN_PUSH_KEYS_URL"), "")
         return {
             "SERIN_PUSH_ACCOUNT": PUSHER,
             "SERIN_PUSH_AUDIENCE": f"http://127.0.0.1:{self.ports['functions']}/{{function}}",
