@@ -25,12 +25,12 @@ class Row:
 
 def at_most(name: str, value: float, unit: str, target: float) -> Row:
     """A number that must not be above its target."""
-    return Row(name, value, unit, target, value <= target)
+    return Row(name, float(value), unit, target, bool(value <= target))  # numpy's own are neither JSON nor `is False`
 
 
 def at_least(name: str, value: float, unit: str, target: float) -> Row:
     """A number that must not be below its target."""
-    return Row(name, value, unit, target, value >= target)
+    return Row(name, float(value), unit, target, bool(value >= target))
 
 
 def middle(values: Sequence[float]) -> float:
