@@ -60,9 +60,18 @@ class World:
                 writer.close()
             listener.close()
             await listener.wait_closed()
+            await asyncio.wait_for(self._left(), 10)
+            await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
             return heard
 
         return asyncio.run(go())
+
+    async def _left(self) -> None:
+        """Until no connection is open any more: one that outlives its loop would be another test's trouble."""
+        while self.server.connections:
+            for connection in list(self.server.connections):
+                connection.close()
+            await asyncio.sleep(0.001)
 
     def sent(self, *pieces: bytes, answers: int) -> list[tuple[int, bytes]]:
         """The first answers to bytes sent in these pieces."""
