@@ -1,5 +1,6 @@
 """What stands for a container here: an image's name is a command, and its environment is made as Vertex AI makes it."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,14 @@ class Image:
     command: tuple[str, ...]
     cwd: Path | None = None
 
-    @staticmethod
-    def from_json(kept: Mapping[str, Any]) -> "Image":
-        return Image(tuple(kept["command"]), Path(kept["cwd"]) if kept.get("cwd") else None)
+
+def images_of(path: Path | None) -> dict[str, Image]:
+    """Images by name, kept in a file as `{NAME: {"command": [WORD, …], "cwd": FOLDER}}`; no file, no images."""
+    kept: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path else {}
+    return {
+        name: Image(tuple(image["command"]), Path(image["cwd"]) if image.get("cwd") else None)
+        for name, image in kept.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """`python -m local.run --port N [--data DIR] [--images FILE] [--storage URL]`, alone or within the local cloud."""
 
 import argparse
-import json
 from pathlib import Path
 
+from local.containers import images_of
 from local.folder import data_folder
 from local.run.server import IDLE_SECONDS, running
 from local.service import ending, say_ready
-from local.vertex.containers import Image
 
 
 def main() -> None:
@@ -23,12 +22,12 @@ def main() -> None:
         "--idle-seconds", type=float, default=IDLE_SECONDS, help="an instance nobody asks lives so long"
     )
     given = parser.parse_args()
-    documents = json.loads(given.images.read_text()) if given.images else {}
-    images = {name: Image.from_json(image) for name, image in documents.items()}
     ended = ending()
     with (
         data_folder(given.data) as folder,
-        running(folder, images, given.storage, given.pubsub, given.project, given.port, given.idle_seconds) as server,
+        running(
+            folder, images_of(given.images), given.storage, given.pubsub, given.project, given.port, given.idle_seconds
+        ) as server,
     ):
         say_ready("run", server.port)
         ended.wait()

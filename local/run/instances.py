@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from local import fields
+from local.containers import Containers
 from local.fields import Document
-from local.vertex.containers import Containers
 from local.vertex.serving import Recipe, Replica
 
 _LOOK_SECONDS = 0.5

@@ -9,13 +9,13 @@ import contextlib
 import re
 
 from local import fields
+from local.containers import Containers
+from local.documents import Documents, public, timestamp
 from local.errors import CloudError, Status
 from local.fields import Document
 from local.processes import Child
 from local.rest import Query
 from local.run.operations import Operations
-from local.vertex.containers import Containers
-from local.vertex.documents import Documents, public, timestamp
 
 _JOB_ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DEFAULT_TIMEOUT_SECONDS, _DEFAULT_RETRIES = 600.0, 3

@@ -2,9 +2,9 @@
 
 import uuid
 
+from local.documents import Documents, public
 from local.errors import CloudError, Status
 from local.fields import Document
-from local.vertex.documents import Documents, public
 
 _CODES = {Status.FAILED_PRECONDITION: 9, Status.INVALID_ARGUMENT: 3, Status.ABORTED: 10}
 _INTERNAL = 13

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.containers import Containers, Image
+from local.documents import Documents
 from local.faults import Faults
 from local.processes import Processes
 from local.pubsub.oidc import Signer
@@ -20,8 +22,6 @@ from local.run.operations import Operations
 from local.run.routing import Router
 from local.run.services import Services
 from local.service import Loop, living
-from local.vertex.containers import Containers, Image
-from local.vertex.documents import Documents
 
 _BACKLOG = 512
 _CHILDREN_GRACE_SECONDS = 0.8

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 
 from local import fields
+from local.containers import Containers
+from local.documents import Documents, public, timestamp
 from local.errors import CloudError, Status
 from local.fields import Document
 from local.rest import Query
 from local.run import orders
 from local.run.instances import Instances
 from local.run.operations import Operations
-from local.vertex.containers import Containers
-from local.vertex.documents import Documents, public, timestamp
 from local.vertex.serving import Replica
 
 _READY_SECONDS = 60.0

@@ -1,13 +1,12 @@
 """`python -m local.vertex --port N [--data DIR] [--images FILE] [--storage URL]`, alone or within the local cloud."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
+from local.containers import images_of
 from local.folder import data_folder
 from local.service import ending, say_ready
-from local.vertex.containers import Image
 from local.vertex.server import running
 from local.vertex.switches import REALISTIC, Durations, switches_of
 
@@ -31,13 +30,18 @@ def main() -> None:
         switches = switches_of(given.switch, REALISTIC if given.realistic_durations else Durations())
     except ValueError as error:
         sys.exit(f"local.vertex: {error}")
-    documents = json.loads(given.images.read_text()) if given.images else {}
-    images = {name: Image.from_json(image) for name, image in documents.items()}
     ended = ending()
     with (
         data_folder(given.data) as folder,
         running(
-            folder, images, given.storage, given.pubsub, given.project, given.port, switches, given.run_data
+            folder,
+            images_of(given.images),
+            given.storage,
+            given.pubsub,
+            given.project,
+            given.port,
+            switches,
+            given.run_data,
         ) as server,
     ):
         say_ready("vertex", server.port)

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from local import fields
+from local.documents import timestamp
 from local.errors import CloudError, Status
 from local.fields import Document
-from local.vertex.documents import timestamp
 
 LIVE = frozenset({"JOB_STATE_PENDING", "JOB_STATE_RUNNING", "JOB_STATE_CANCELLING"})
 FILTER_FIELDS = frozenset({"state", "displayName", "modelDisplayName", "createTime", "updateTime"})

@@ -11,12 +11,12 @@ import fnmatch
 import logging
 from collections.abc import Iterator, Mapping
 
+from local.containers import Containers
+from local.documents import Documents, public
 from local.errors import CloudError, Status
 from local.fields import Document
 from local.vertex import batch_jobs
 from local.vertex.batch_jobs import Line, Plan, Tally
-from local.vertex.containers import Containers
-from local.vertex.documents import Documents, public
 from local.vertex.filters import parsed
 from local.vertex.objects import Objects, address
 from local.vertex.registry import Registry

@@ -1,7 +1,7 @@
 """Which endpoints a model version is deployed to: both the registry and the endpoints ask."""
 
+from local.documents import Documents
 from local.fields import Document
-from local.vertex.documents import Documents
 
 
 def deployments_of(documents: Documents, model: str, version: str) -> list[Document]:

@@ -8,10 +8,10 @@ from itertools import accumulate
 from typing import Any
 
 from local import fields
+from local.documents import Documents, public, timestamp
 from local.errors import CloudError, Status
 from local.fields import Document
 from local.vertex import traffic
-from local.vertex.documents import Documents, public, timestamp
 from local.vertex.filters import parsed
 from local.vertex.operations import EMPTY, Arguments, Operations, Work, message_type
 from local.vertex.registry import Registry

@@ -11,12 +11,12 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from local.containers import Containers
+from local.documents import Documents, public
 from local.errors import CloudError
 from local.fields import Document
 from local.processes import Child
 from local.vertex import jobs
-from local.vertex.containers import Containers
-from local.vertex.documents import Documents, public
 from local.vertex.filters import parsed
 from local.vertex.switches import Switches
 

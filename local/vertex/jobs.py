@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local import fields
+from local.documents import timestamp
 from local.errors import CloudError, Status
 from local.fields import Document
-from local.vertex.documents import timestamp
 
 _DEFAULT_TIMEOUT_SECONDS = 7 * 86_400.0
 _CODE_CANCELLED, _CODE_INVALID, _CODE_DEADLINE, _CODE_INTERNAL = 1, 3, 4, 13

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from local.documents import Documents, public, timestamp
 from local.errors import CloudError, Status
 from local.fields import Document
-from local.vertex.documents import Documents, public, timestamp
 from local.vertex.switches import Durations
 
 Arguments = Mapping[str, Any]

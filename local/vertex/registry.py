@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 
 from local import fields
+from local.containers import Containers
+from local.documents import Documents, public, timestamp
 from local.errors import CloudError, Status
 from local.fields import Document
 from local.vertex.artefacts import Artefacts
-from local.vertex.containers import Containers
 from local.vertex.deployments import deployments_of
-from local.vertex.documents import Documents, public, timestamp
 from local.vertex.filters import parsed
 from local.vertex.operations import EMPTY, Arguments, Operations, Work
 from local.vertex.switches import NEW_VERSION, Switches

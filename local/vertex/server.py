@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.containers import Containers, Image
+from local.documents import Documents
 from local.faults import Faults
 from local.processes import Processes
 from local.rest import RestApp
@@ -15,8 +17,6 @@ from local.service import Loop, living
 from local.vertex.app import App
 from local.vertex.artefacts import Artefacts
 from local.vertex.batch_runs import BatchJobs
-from local.vertex.containers import Containers, Image
-from local.vertex.documents import Documents
 from local.vertex.endpoints import Endpoints
 from local.vertex.job_runs import Jobs
 from local.vertex.operations import FAILURE, Operations

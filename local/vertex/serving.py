@@ -10,10 +10,10 @@ import contextlib
 from dataclasses import dataclass
 
 from local import fields
+from local.containers import Containers
 from local.errors import CloudError, Status
 from local.fields import Document
 from local.processes import Child, free_port
-from local.vertex.containers import Containers
 from local.vertex.http_client import Answer, HttpClient
 
 _HEALTH_SECONDS = 5.0

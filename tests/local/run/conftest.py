@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local import run
-from local.vertex.containers import Image
+from local.containers import Image
 from shared.door import open_door
 from shared.environment import read_environment
 from shared.run_jobs import CloudRunJobs

@@ -14,14 +14,15 @@ import httpx
 import pytest
 
 from local import storage
+from local.containers import Image
 from local.errors import Status
 from local.vertex import Switches, running
-from local.vertex.containers import Image
 from shared.door import open_door
 from shared.environment import read_environment
 from shared.errors import Conflict, Refused, SerinError
-from shared.serving import Machine
-from shared.vertex import CloudVertex, JobOrder, Operation, VersionOrder
+from shared.jobs import JobOrder
+from shared.serving import Machine, Operation
+from shared.vertex import CloudVertex, VersionOrder
 from tests.world.cloud import VARIABLES
 
 CONTAINERS = Path(__file__).parent / "containers"
