@@ -11,10 +11,10 @@ from cli.printing import show_table
 from shared import costs
 from shared.costs import BACKENDS, Backend, Cost, Sizes, amount, sizes
 from shared.errors import BadInput
-from shared.ids import RunId, run_parts
-from shared.ledger import Ledger, Record, window_key
+from shared.ids import RunId
+from shared.ledger import Ledger, Record
 from shared.prices import PriceTable, Work
-from shared.settings import Settings
+from shared.settings import Settings, settings_of
 
 NAMES: Mapping[Backend, str] = {"vertex": "Vertex AI", "cloud_run": "Cloud Run"}
 
@@ -57,8 +57,7 @@ def before(table: PriceTable, size: Sizes) -> list[tuple[str, dict[Backend, Cost
 def after(table: PriceTable, ledger: Ledger, run: RunId) -> Cost:
     """What a run cost so far, with the machines that its own settings name; BadInput when there is no such run."""
     records = reading.timeline(ledger, run)
-    settings = Settings.model_validate(ledger.require(window_key(*run_parts(run))).data["settings"])
-    return of_used(table, settings, used(records, tracing.bars(ledger, run)))
+    return of_used(table, settings_of(ledger, run), used(records, tracing.bars(ledger, run)))
 
 
 def used(records: Sequence[Record], bars: Sequence[tracing.Bar]) -> Used:
@@ -104,7 +103,7 @@ def note(table: PriceTable) -> str:
     return f"{told}; {unsure} of {len(table.price)} prices could not be verified" if unsure else told
 
 
-def settings_of(ledger: Ledger, model: str) -> Settings:
+def newest_settings(ledger: Ledger, model: str) -> Settings:
     """The settings of a model's last run; BadInput when it never had one."""
     opened = ledger.entries(f"windows/{model}/")
     if not opened:

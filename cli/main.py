@@ -464,7 +464,7 @@ def cost(
     wanted = parse(settings.read_bytes()) if settings else Settings(data=DataSettings(target="label"))
     if model is not None:
         with connected(home) as cloud:
-            wanted = costs.settings_of(ledger_of(cloud), _check_model(model))
+            wanted = costs.newest_settings(ledger_of(cloud), _check_model(model))
     costs.show(table, wanted, as_json)
 
 

@@ -21,10 +21,11 @@ from shared.envelope import Envelope
 from shared.environment import Cloud, Environment, using
 from shared.errors import NotYet, Transient
 from shared.ids import RunId, run_parts
+from shared.jobs import Job
 from shared.ledger import notice_key, rollout_key, run_key, window_key
+from shared.serving import Operation
 from shared.spans import NoSpans
 from shared.store import Entry, Store
-from shared.vertex import Job, Operation
 from shared.wiring import SUBSCRIPTIONS
 
 _SOURCE = Path(__file__).parents[1] / "functions"

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from shared.drift_rules import DriftRules
 from shared.errors import BadInput, NotYet
 from shared.evidence_rules import EvidenceRules
-from shared.ids import MODEL_NAME, ModelName
-from shared.ledger import Ledger, Outcome, Record, settings_prefix
+from shared.ids import MODEL_NAME, ModelName, RunId, run_parts
+from shared.ledger import Ledger, Outcome, Record, settings_prefix, window_key
 from shared.rubric import Rubric
 from shared.serving import Machine
 from shared.store import Store
@@ -277,6 +277,11 @@ def current(ledger: Ledger, data: Store, model: ModelName) -> tuple[int, Setting
         if record.data["valid"]:
             return int(entry.key.rsplit("/", 1)[-1]), Settings.model_validate(record.data["settings"])
     return None
+
+
+def settings_of(ledger: Ledger, run: RunId) -> Settings:
+    """The settings that a run began with, whatever they have become since; NotYet if its window is not closed."""
+    return Settings.model_validate(ledger.require(window_key(*run_parts(run))).data["settings"])
 
 
 def required(ledger: Ledger, data: Store, model: ModelName) -> tuple[int, Settings]:

@@ -10,12 +10,8 @@ from shared.door import Door
 from shared.errors import Refused
 from shared.identity import access_header, rest_client
 from shared.job_logs import last_lines
-from shared.jobs import Job as Job
-from shared.jobs import JobOrder as JobOrder
-from shared.jobs import TrainingBackend
-from shared.serving import Address, Machine, ServingBackend
-from shared.serving import Endpoint as Endpoint
-from shared.serving import Operation as Operation
+from shared.jobs import Job, JobOrder, TrainingBackend
+from shared.serving import Address, Endpoint, Machine, Operation, ServingBackend
 
 if TYPE_CHECKING:
     from shared.environment import Environment

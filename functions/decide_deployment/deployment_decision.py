@@ -21,12 +21,12 @@ from shared.events import (
     Notification,
 )
 from shared.ids import RunId, is_test, run_parts
-from shared.ledger import Outcome, Record, run_key, window_key
+from shared.ledger import Outcome, Record, run_key
 from shared.links import link_to
 from shared.prices import list_prices
 from shared.run_end import run_end
 from shared.scorecard import Card, Verdict, grade
-from shared.settings import ApprovalSettings, Settings
+from shared.settings import ApprovalSettings, Settings, settings_of
 from shared.step import Events, Step
 
 _JUDGE = "scorecard"
@@ -41,7 +41,7 @@ def decide(event: EvaluationCompleted, step: Step) -> Events:
         job = _accepted_job(event, step)
         if job is None:
             return ()
-        settings = _settings(event.run, step)
+        settings = settings_of(step.ledger, event.run)
         link = _report(event.artefacts, settings, step)
         decision = step.ledger.once(key, lambda: judged(event, job.data["job"], settings, step.cloud.now(), link))
         tell("training job", job, event.began, step.said, step)
@@ -50,7 +50,7 @@ def decide(event: EvaluationCompleted, step: Step) -> Events:
     if decision.data["verdict"] != Verdict.REJECT and not is_test(event.model):
         return decision.events
     ended = tested if is_test(event.model) else rejected
-    link = _report(event.artefacts, _settings(event.run, step), step)
+    link = _report(event.artefacts, settings_of(step.ledger, event.run), step)
     end = step.ledger.once(run_key(event.run, "end"), lambda: ended(event.run, decision, link))
     return (*decision.events, *end.events)
 
@@ -161,7 +161,3 @@ def _is_about(decision: Record, event: EvaluationCompleted) -> bool:
 def _number(job: str) -> str:
     # A job knows only the last part of its own name.
     return job.rsplit("/", 1)[-1]
-
-
-def _settings(run: RunId, step: Step) -> Settings:
-    return Settings.model_validate(step.ledger.require(window_key(*run_parts(run))).data["settings"])

@@ -10,8 +10,8 @@ from shared.backends import serving
 from shared.deployment import brought_up
 from shared.errors import BadInput, Conflict, NotYet, Refused
 from shared.events import SmokePassed, TrafficRequested
-from shared.ids import RunId, run_parts
-from shared.ledger import Outcome, rollout_key, run_key, window_key
+from shared.ids import RunId
+from shared.ledger import Outcome, rollout_key, run_key
 from shared.rollouts import (
     ALL,
     Deployed,
@@ -22,7 +22,7 @@ from shared.rollouts import (
     promote,
 )
 from shared.run_end import run_end
-from shared.settings import Settings
+from shared.settings import settings_of
 from shared.step import Events, Step
 
 _FIRST_STEP = 1
@@ -41,7 +41,7 @@ def deploy(event: SmokePassed, step: Step) -> Events:
     if endpoint is None:
         _make_endpoint(rollout, step)
         return ()
-    progress = brought_up(rollout, _settings(event.run, step).serving, step)
+    progress = brought_up(rollout, settings_of(step.ledger, event.run).serving, step)
     if not progress.stands:
         return _failed(event.run, rollout, progress.trouble, step)
     now = load(step.ledger, event.model, rollout.number)
@@ -80,7 +80,7 @@ def _opened(event: SmokePassed, number: int, step: Step) -> Outcome:
     base = last.production if last else None
     passed = _passed(event.run, step)
     candidate = Deployed(str(number), passed.version, passed.run, passed.artefacts)
-    steps = _settings(event.run, step).rollout.steps if base else (ALL,)
+    steps = settings_of(step.ledger, event.run).rollout.steps if base else (ALL,)
     data = {
         "run": event.run,
         "candidate": candidate.to_json(),
@@ -136,8 +136,3 @@ def _order_first_step(run: RunId, rollout: Rollout, ended: datetime | None, step
     asked = TrafficRequested(model=rollout.model, run=run, rollout=rollout.number, step=_FIRST_STEP, percent=percent)
     key = rollout_key(rollout.model, rollout.number, f"steps/{_FIRST_STEP:06d}")
     return step.ledger.once(key, lambda: Outcome({"percent": percent, "ended": iso(ended)}, (asked,))).events
-
-
-def _settings(run: RunId, step: Step) -> Settings:
-    model, window = run_parts(run)
-    return Settings.model_validate(step.ledger.require(window_key(model, window)).data["settings"])

@@ -19,10 +19,10 @@ from shared.distributions import Baseline, Distributions, distributions_of
 from shared.drift_rules import DriftRules
 from shared.errors import BadInput
 from shared.events import DriftDetected, EvidenceReported, Notification, TrainingRequested
-from shared.ids import ModelName, RunId, run_parts
-from shared.ledger import Outcome, Record, drift_key, run_key, window_key
+from shared.ids import ModelName, RunId
+from shared.ledger import Outcome, Record, drift_key, run_key
 from shared.rollouts import Deployed, production, production_endpoint
-from shared.settings import Settings, required
+from shared.settings import required, settings_of
 from shared.step import Events, Step
 
 _PICTURES = 5
@@ -170,7 +170,7 @@ def _asks(model: ModelName, run: RunId, period: int, rules: DriftRules, step: St
 
 def _rules(run: RunId, step: Step) -> DriftRules:
     """The rules that the run was trained under: the length of a period must not change while it is counted."""
-    return Settings.model_validate(step.ledger.require(window_key(*run_parts(run))).data["settings"]).drift
+    return settings_of(step.ledger, run).drift
 
 
 def _baseline(live: Deployed, step: Step) -> Baseline | None:

@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 from interval_closing import caught_up, close_due
-from rollout_rules import rules_of, settings_of
+from rollout_rules import rules_of
 
 from shared.envelope import Envelope
 from shared.events import Notification, RollbackRequested, RolledBack, TrafficShifted
 from shared.ids import RunId, UploadId, run_parts
 from shared.ledger import Outcome, Record, rollout_key, run_key, upload_key, window_key
 from shared.rollouts import Rollout, load, promote
+from shared.settings import settings_of
 from shared.step import Events, Step
 
 _FILES_LOOKED_AT = 100  # of a window: a measure is not worth more reads
@@ -64,7 +65,7 @@ def _seconds_from_drop(run: RunId, step: Step) -> float | None:
 
 def _baked(rollout: Rollout, live: Record, step: Step) -> bool:
     return step.cloud.now() - live.at >= timedelta(
-        seconds=settings_of(rollout.candidate.run, step).rollout.bake_seconds
+        seconds=settings_of(step.ledger, rollout.candidate.run).rollout.bake_seconds
     )
 
 

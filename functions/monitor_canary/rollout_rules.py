@@ -3,22 +3,16 @@
 from datetime import datetime
 
 from shared.evidence_rules import EvidenceRules
-from shared.ids import RunId, run_parts
-from shared.ledger import Record, run_key, window_key
-from shared.settings import Settings
+from shared.ids import RunId
+from shared.ledger import Record, run_key
+from shared.settings import settings_of
 from shared.step import Step
-
-
-def settings_of(run: RunId, step: Step) -> Settings:
-    """The settings that a run has pinned."""
-    return Settings.model_validate(step.ledger.require(window_key(*run_parts(run))).data["settings"])
 
 
 def rules_of(opened: Record, step: Step) -> EvidenceRules:
     """The rules of the run whose candidate it is; a regression waits for no labels, for no receipt asks for one."""
     run = RunId(opened.data["candidate"]["run"])
-    window = step.ledger.require(window_key(*run_parts(run)))
-    rules = EvidenceRules.model_validate(window.data["settings"]["evidence"])
+    rules = settings_of(step.ledger, run).evidence
     return rules.model_copy(update={"labels_required": False}) if _is_regression(run, step) else rules
 
 

@@ -1,10 +1,11 @@
 """Taking away what nobody needs: looked at again before it goes, and gone already is done."""
 
-from shared.backends import serving, settings_of
+from shared.backends import serving
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import RetirementDue
 from shared.rollouts import newest, production_endpoint, staging_endpoint
 from shared.serving import ServingBackend
+from shared.settings import settings_of
 from shared.step import Events, Step
 
 
@@ -39,7 +40,7 @@ def _needed(event: RetirementDue, step: Step) -> bool:
 
 def _older(event: RetirementDue, step: Step) -> list[str]:
     """The versions beyond the newest few that nothing stands on and nothing would go back to."""
-    kept = settings_of(event.run, step).serving.versions_kept
+    kept = settings_of(step.ledger, event.run).serving.versions_kept
     versions = [version.name for version in step.cloud.vertex.versions(event.model)]
     return _unneeded(versions[:-kept], event, step)
 

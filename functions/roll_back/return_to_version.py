@@ -10,10 +10,9 @@ from shared.deployment import brought_up
 from shared.envelope import Envelope
 from shared.errors import NotYet
 from shared.events import Notification, RollbackRequested, TrafficRequested
-from shared.ids import run_parts
-from shared.ledger import Outcome, Record, rollout_key, window_key
+from shared.ledger import Outcome, Record, rollout_key
 from shared.rollouts import ALL, Deployed, Rollout, load, newest
-from shared.settings import Settings
+from shared.settings import settings_of
 from shared.step import Events, Step
 
 
@@ -85,8 +84,7 @@ def _brought_back(rollout: Rollout, step: Step) -> Events:
         return rollout.end.events
     if rollout.ordered:
         return rollout.ordered[0].events
-    window = step.ledger.require(window_key(*run_parts(rollout.candidate.run)))
-    progress = brought_up(rollout, Settings.model_validate(window.data["settings"]).serving, step)
+    progress = brought_up(rollout, settings_of(step.ledger, rollout.candidate.run).serving, step)
     if progress.trouble:
         return _failed(rollout, progress.trouble, step)
     if not progress.stands:

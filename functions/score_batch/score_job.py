@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from shared.errors import BadInput, Refused
 from shared.ids import ModelName
+from shared.jobs import Job
 from shared.ledger import Outcome, Record, score_key
 from shared.step import Step
-from shared.vertex import BatchOrder, Job
+from shared.vertex import BatchOrder
 
 MAX_AGE = timedelta(hours=24)  # a job has no timeout of its own; who has waited that long wants to know
 

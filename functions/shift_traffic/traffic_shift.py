@@ -9,10 +9,10 @@ from shared.backends import serving
 from shared.envelope import Envelope
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import RollbackRequested, TrafficRequested, TrafficShifted
-from shared.ids import run_parts
-from shared.ledger import Outcome, rollout_key, window_key
+from shared.ledger import Outcome, rollout_key
 from shared.rollouts import Rollout, load, production_endpoint, split
 from shared.serving import Endpoint
+from shared.settings import settings_of
 from shared.step import Events, Step
 
 _TRIES = 5
@@ -64,8 +64,7 @@ def _trouble(event: TrafficRequested, rollout: Rollout, endpoint: Endpoint, step
         return "the candidate is not deployed any more"
     ordered = next((each for each in rollout.ordered if int(each.key.rsplit("/", 1)[-1]) == event.step), None)
     taken = any(int(each.key.rsplit("/", 1)[-1]) == event.step for each in rollout.shifted)
-    window = step.ledger.require(window_key(*run_parts(rollout.candidate.run)))
-    limit = float(window.data["settings"]["evidence"]["time_limit_seconds"])
+    limit = settings_of(step.ledger, rollout.candidate.run).evidence.time_limit_seconds
     late = ordered is not None and (step.cloud.now() - ordered.at).total_seconds() > limit
     return f"{event.percent} % could not be given within {limit:g} s" if late and not taken else ""
 

@@ -16,9 +16,9 @@ from shared.backends import serving as serving_of
 from shared.errors import BadInput, Refused, Transient
 from shared.events import ModelStaged, RetirementDue, SmokeFailed, SmokePassed
 from shared.ids import RunId, run_parts
-from shared.ledger import Outcome, Record, run_key, window_key
+from shared.ledger import Outcome, Record, run_key
 from shared.run_end import run_end
-from shared.settings import ServingSettings, Settings
+from shared.settings import ServingSettings, settings_of
 from shared.step import Events, Step
 
 TRIES = 3  # the fastest counts: the first answer of a fresh replica is no measure
@@ -74,7 +74,7 @@ def judged(run: RunId, staged: Record, checks: tuple[Check, ...]) -> Outcome:
 
 
 def _checks(staged: Record, run: RunId, step: Step) -> tuple[Check, ...]:
-    serving = _serving(run, step)
+    serving = settings_of(step.ledger, run).serving
     try:
         golden = read_golden(read_artefact(step.cloud.artefacts, staged.data["artefacts"], "golden.json"))
         return *_good_rows(staged, golden, serving, run, step), *_bad_rows(staged, golden, run, step)
@@ -124,7 +124,3 @@ def _overdue(staged: Record, serving: ServingSettings, step: Step) -> bool:
     began = step.ledger.store.stat(staged.key)
     limit = timedelta(seconds=serving.deploy_timeout_seconds)
     return began is not None and step.ledger.server_now(staged.key) - began.created >= limit
-
-
-def _serving(run: RunId, step: Step) -> ServingSettings:
-    return Settings.model_validate(step.ledger.require(window_key(*run_parts(run))).data["settings"]).serving

@@ -5,8 +5,8 @@ from typing import Any
 
 from shared.errors import BadInput
 from shared.ids import ModelName, RunId, is_test, run_parts
-from shared.ledger import Ledger, Record, run_key, window_key
-from shared.settings import ServingSettings, Settings
+from shared.ledger import Ledger, Record, run_key
+from shared.settings import ServingSettings, settings_of
 from shared.step import Step
 
 
@@ -48,7 +48,7 @@ def _approved(decision: Record, run: RunId, ledger: Ledger) -> bool:
 
 def _order(run: RunId, decided: Any, step: Step) -> Order:
     model, window = run_parts(run)
-    settings = Settings.model_validate(step.ledger.require(window_key(model, window)).data["settings"])
+    settings = settings_of(step.ledger, run)
     return Order(
         model=model,
         run=run,

@@ -15,9 +15,9 @@ from local import storage, vertex
 from local.vertex import Image
 from shared.events import DeploymentApproved, EvaluationCompleted
 from shared.ids import ModelName, RunId, run_parts
+from shared.jobs import JobOrder
 from shared.ledger import Outcome, window_key
 from shared.settings import Settings, current
-from shared.vertex import JobOrder
 from tests.functions.standing_run import ledger, record
 from tests.local.vertex.clients import PARENT, Clients, until
 from tests.world.cloud import MemoryCloud

@@ -10,9 +10,9 @@ from shared.envelope import Envelope, Message
 from shared.events import EvaluationCompleted, Event, EvidenceReported, RollbackRequested
 from shared.foreign import DATA_UPLOADED
 from shared.ids import ModelName, RunId
+from shared.jobs import Job, JobOrder
 from shared.ledger import Outcome, run_key
 from shared.rollouts import production_endpoint
-from shared.vertex import Job, JobOrder
 from tests.functions.standing_run import event, ledger
 from tests.world.cloud import MemoryCloud
 from tests.world.running import announcement

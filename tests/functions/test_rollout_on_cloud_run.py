@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from shared.backends import moved, settings_of
+from shared.backends import moved
 from shared.errors import Conflict, Refused
 from shared.events import RetirementDue
 from shared.ledger import Outcome, run_key
 from shared.logs import Log
 from shared.serving import Endpoint, Machine
+from shared.settings import settings_of
 from shared.step import Step
 from shared.vertex import VersionOrder
 from tests.functions.standing_rollout import BASE, CANDIDATE, ENDPOINT, MODEL, ROLLOUT, opened, order, put, stands
@@ -140,6 +141,6 @@ def test_what_is_no_longer_needed_is_taken_away_with_its_service_in_the_end(clou
 
 def test_a_model_that_is_in_production_is_not_moved_by_its_settings(cloud: MemoryCloud) -> None:
     step = Step("test", cloud, ledger(cloud), Log("test", "p"), None)
-    elsewhere = settings_of(RUN, step).serving.model_copy(update={"backend": "vertex"})
+    elsewhere = settings_of(step.ledger, RUN).serving.model_copy(update={"backend": "vertex"})
     assert "give it a new name" in str(moved(BASE.run, elsewhere, step))
-    assert moved(BASE.run, settings_of(RUN, step).serving, step) is None
+    assert moved(BASE.run, settings_of(step.ledger, RUN).serving, step) is None

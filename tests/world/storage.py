@@ -1,4 +1,4 @@
-"""A bucket in memory: generations, preconditions, the server's own clock; what reads beside a write sees all of it or none."""
+"""A bucket in memory: generations, preconditions, the server's own clock; a write is seen whole or not at all."""
 
 import threading
 from bisect import bisect_left, insort

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from shared.door import Door
 from shared.errors import Conflict, Refused
-from shared.serving import Address, Machine
-from shared.vertex import BatchOrder, Endpoint, Job, JobOrder, Operation, Version, VersionOrder
+from shared.jobs import Job, JobOrder
+from shared.serving import Address, Endpoint, Machine, Operation
+from shared.vertex import BatchOrder, Version, VersionOrder
 
 Fate = Literal["ends", "fails", "half", "hangs"]
 """What becomes of an operation: `half` has its effect and ends with an error, `hangs` never ends."""

@@ -23,12 +23,12 @@ from shared.events import (
 )
 from shared.foreign import DATA_UPLOADED
 from shared.ids import UploadId
+from shared.jobs import JobOrder
 from shared.ledger import Author, Ledger, Outcome, window_key
 from shared.rollouts import staging_endpoint
 from shared.serving import Machine
 from shared.settings import Settings, current
 from shared.trace import started
-from shared.vertex import JobOrder
 from shared.windows import Upload, carry
 from tests.functions.standing_rollout import (
     BASE,
