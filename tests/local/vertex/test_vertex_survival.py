@@ -119,5 +119,5 @@ def test_a_service_that_is_asked_to_end_takes_its_processes_along_quickly(folder
         google.job("trap '' TERM; touch " + str(folder / "seen") + "; while :; do sleep 1; done")
         until(lambda: (folder / "seen").exists())
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=3) == 0
+        assert process.wait(timeout=10) == 0
         assert is_gone(container)
