@@ -80,7 +80,13 @@ def _config(app: Any) -> uvicorn.Config:
 def serving(app: Any, port: int) -> Iterator[int]:
     """Serves an ASGI application for as long as the block runs; answers its port, 0 having meant a free one."""
     listener = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", loop="asyncio"))
+    # Whoever keeps this process waits a few seconds for its end: requests that take longer do not hold it up.
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, log_level="warning", access_log=False, lifespan="off", loop="asyncio",
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+    )  # fmt: skip
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started and thread.is_alive():

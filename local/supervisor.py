@@ -114,7 +114,7 @@ class Installation:
         pubsub, storage = known["PUBSUB_EMULATOR_HOST"], known["STORAGE_EMULATOR_HOST"]
         topic = f"projects/{PROJECT}/topics/{CLOCK_TICKED}"
         commands = {
-            "pubsub": [*self._command("pubsub"), *self._faults],
+            "pubsub": [*self._command("pubsub"), *_asked_for("--faults", "SERIN_PUBSUB_FAULTS")],
             "storage": [*self._command("storage"), "--pubsub", pubsub],
             "vertex": [
                 *self._command("vertex"), "--images", str(self.home / "images.json"), "--storage", storage,
@@ -126,6 +126,7 @@ class Installation:
             ],
             "functions": [
                 *self._command("functions"), "--source", str(_ROOT / "functions"), "--metrics", str(self.metrics),
+                *_asked_for("--runner", "SERIN_FUNCTIONS_RUNNER"),
             ],
             "scheduler": [
                 *self._command("scheduler"), "--pubsub", pubsub, "--topic", topic, "--seconds", str(self.tick_seconds),
@@ -133,15 +134,15 @@ class Installation:
         }  # fmt: skip
         return {name: command for name, command in commands.items() if getattr(self.borrowed, name, None) is None}
 
-    @property
-    def _faults(self) -> list[str]:
-        """Deliveries that come twice or late, where a test asks for them: docs/local-cloud.md."""
-        wanted = os.environ.get("SERIN_PUBSUB_FAULTS")
-        return ["--faults", wanted] if wanted else []
-
     def _command(self, service: str) -> list[str]:
         port, data = str(self.ports[service]), str(self.home / service)
         return [sys.executable, "-m", f"local.{service}", "--port", port, "--data", data]
+
+
+def _asked_for(option: str, variable: str) -> list[str]:
+    """An option that only a test asks for, of this machine's services alone: docs/local-cloud.md."""
+    wanted = os.environ.get(variable)
+    return [option, wanted] if wanted else []
 
 
 def installed(

@@ -23,6 +23,7 @@ class LocalCloud:
         self.home = home
         self._borrowing = borrowing
         self._process: subprocess.Popen[bytes] | None = None
+        self.variables: dict[str, str] = {}
 
     @property
     def pid(self) -> int:
@@ -37,7 +38,8 @@ class LocalCloud:
         command += self._borrowing
         with (self.home / "cloud.log").open("a") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        return self._environment()
+        self.variables = self._environment()
+        return self.variables
 
     def kill(self) -> None:
         """Ends it without a warning: what it had started is left behind."""

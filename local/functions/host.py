@@ -19,6 +19,7 @@ from starlette.routing import Route
 from local.functions.log_metrics import Definition, LogMetrics
 from local.processes import Child, Processes, free_port, wait_for_port
 
+FRAMEWORK = "functions_framework"
 _START_SECONDS = 60.0
 _ANSWER_SECONDS = 600.0
 _AT_ONCE = 8  # what one function's process is given at a time
@@ -53,6 +54,7 @@ class Host:
         processes: Processes,
         logs: Path,
         metrics: Sequence[Definition],
+        runner: str = FRAMEWORK,
     ) -> None:
         names = sorted(folder.parent.name for folder in source.glob("*/main.py"))
         self._functions = {name: Function(name) for name in names}
@@ -61,6 +63,8 @@ class Host:
         self._processes = processes
         self._logs = logs
         self._metrics = LogMetrics(metrics, logs)
+        self._runner = runner
+        self._stopped = False
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=200)
         self._http = httpx.AsyncClient(timeout=_ANSWER_SECONDS, limits=limits)
 
@@ -74,9 +78,9 @@ class Host:
         )
 
     def stop(self) -> None:
-        """Ends every function's process."""
-        children = [function.child for function in self._functions.values() if function.child and function.alive]
-        self._processes.stop_all(children)
+        """Ends every function's process, those too that are being started."""
+        self._stopped = True
+        self._processes.stop_all()
 
     async def _list(self, _request: Request) -> Response:
         told = [
@@ -122,9 +126,11 @@ class Host:
         function.port = free_port()
         target = ["--source", str(self._source / function.name / "main.py"), "--target", function.name]
         address = ["--host", "127.0.0.1", "--port", str(function.port)]
-        command = [sys.executable, "-m", "functions_framework", *target, *address]
+        command = [sys.executable, "-m", self._runner, *target, *address]
         # The framework's number of threads would follow the machine's cores; ours follows what the process is given.
         variables = {**self._variables, "THREADS": str(_AT_ONCE)}
         function.child = self._processes.start(command, variables, self._logs / f"{function.name}.log")
         function.started += 1
+        if self._stopped:
+            self._processes.stop(function.child)
         return wait_for_port(function.port, function.child, _START_SECONDS)

@@ -104,9 +104,11 @@ def kind_of(command: Sequence[str]) -> str:
             return CLOUD
         case (["-m", "training_image", *_], _):
             return "training job"
+        case (["main.py", *_], _):  # a trainer of somebody's own
+            return "training job"
         case (["-m", "serving_image", *_], _):
             return "serving container"
-        case (["-m", "functions_framework", *_], [*_, "--target", name, "--host", _, "--port", _]):
+        case (["-m", _, *_], [*_, "--target", name, "--host", _, "--port", _]):
             return name
         case (["-m", module, *_], _) if module.startswith("local."):
             return module.removeprefix("local.")

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,10 @@ import httpx
 
 _READERS = 8
 _ENDED = {"JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED"}
-TERMINAL = {"live", "rejected", "failed", "rolled back"}
+READ = ("uploads/", "windows/", "runs/", "rollouts/")
+LEFT = {"rolled back", "inconclusive"}
+"""How a run ends whose rollout was left: the rollout's end tells people."""
+TERMINAL = {"live", "rejected", "failed", *LEFT}
 Records = Mapping[str, Any]
 
 
@@ -30,17 +34,17 @@ class Found:
     endpoints: Sequence[Mapping[str, Any]]
 
 
-def look(environment: Mapping[str, str]) -> Found:
-    """Reads all of it over REST."""
+def look(environment: Mapping[str, str], known: Records = MappingProxyType({})) -> Found:
+    """Reads all of it over REST; records that are known are not read again, as none ever changes."""
     storage, vertex = environment["STORAGE_EMULATOR_HOST"], environment["SERIN_VERTEX_ENDPOINT"]
     place = f"projects/{environment['GOOGLE_CLOUD_PROJECT']}/locations/{environment['SERIN_REGION']}"
     with httpx.Client(timeout=60) as http:
         bucket = f"{storage}/storage/v1/b/{environment['SERIN_STATE_BUCKET']}/o"
         keys = {item["name"]: item["timeCreated"] for item in _pages(http, bucket, "items", {})}
-        wanted = [key for key in keys if not key.startswith(("clock/", "sweeps/", "keys/", "notices/", "bugs/"))]
+        wanted = [key for key in keys if key.startswith(READ) and key not in known]
         with ThreadPoolExecutor(_READERS) as pool:
             bodies = pool.map(lambda key: http.get(f"{bucket}/{quote(key, safe='')}", params={"alt": "media"}), wanted)
-            records = {key: _json(body.content) for key, body in zip(wanted, bodies, strict=True)}
+            read = {key: _json(body.raise_for_status().content) for key, body in zip(wanted, bodies, strict=True)}
         listed = {
             name: list(_pages(http, f"{vertex}/v1/{place}/{name}", name, {"pageSize": "100"}))
             for name in ("customJobs", "models", "endpoints")
@@ -50,7 +54,7 @@ def look(environment: Mapping[str, str]) -> Found:
             for model in listed["models"]
             for version in _pages(http, f"{vertex}/v1/{model['name']}:listVersions", "models", {})
         ]
-    return Found(records, keys, listed["customJobs"], versions, listed["endpoints"])
+    return Found({**known, **read}, keys, listed["customJobs"], versions, listed["endpoints"])
 
 
 def _pages(http: httpx.Client, url: str, field: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
@@ -121,10 +125,24 @@ def _runs(found: Found) -> Iterator[str]:
             yield f"{place}: without an end"
         elif end["data"]["outcome"] not in TERMINAL:
             yield f"{place}: ended as {end['data']['outcome']}"
-        elif not any(event["attributes"]["ce-type"].endswith("notification.posted.v1") for event in end["events"]):
+        elif not _tells(end) and not _tells(_left(found, place)):
             yield f"{place}: nobody was told of its end"
         if end is not None and end["data"]["outcome"] != "failed" and f"{place}/decision" not in found.records:
             yield f"{place}: ended undecided"
+
+
+def _left(found: Found, place: str) -> Any:
+    """The end of the rollout of a run that ended with it."""
+    model, rollout = place.split("/")[1], found.records.get(f"{place}/rollout")
+    end = found.records[f"{place}/end"]["data"]["outcome"]
+    known = rollout is not None and end in LEFT
+    return found.records.get(f"rollouts/{model}/{rollout['data']['rollout']:06d}/end") if known else None
+
+
+def _tells(record: Any) -> bool:
+    """Whether the record says something to people."""
+    told = record["events"] if record else ()
+    return any(event["attributes"]["ce-type"].endswith("notification.posted.v1") for event in told)
 
 
 def _jobs(found: Found) -> Iterator[str]:
@@ -165,14 +183,3 @@ def _traffic(found: Found) -> Iterator[str]:
 
 def _below(found: Found, prefix: str) -> Iterator[tuple[str, Any]]:
     return ((key, record["data"]) for key, record in found.records.items() if key.startswith(prefix))
-
-
-def growth(found: Found, prefixes: tuple[str, ...], marks: Sequence[str]) -> tuple[float, float]:
-    """Objects per thing in the first and in the second half: `marks` are the things' times, ascending."""
-    if len(marks) < 2:
-        return 0.0, 0.0
-    middle, end = marks[len(marks) // 2 - 1], marks[-1]
-    times = [created for key, created in found.keys.items() if key.startswith(prefixes)]
-    first = sum(created <= middle for created in times)
-    second = sum(middle < created <= end for created in times)
-    return first / (len(marks) // 2), second / (len(marks) - len(marks) // 2)

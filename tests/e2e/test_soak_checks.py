@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.soak_checks import Found, broken, growth
+from tests.e2e.soak_checks import Found, broken
 
 TOLD = [{"attributes": {"ce-type": "dev.serin.notification.posted.v1"}}]
 JOB = "projects/p/locations/l/customJobs/1"
@@ -87,7 +87,18 @@ def test_what_is_wrong_is_noticed(harm: Callable[[Any], None], words: str) -> No
     assert any(words in each for each in told), told
 
 
-def test_growth_tells_the_cost_of_each_half() -> None:
-    keys = {f"runs/{n}/{part}": f"t{n}" for n in range(4) for part in range(2 if n < 2 else 4)}
-    found = Found({}, keys, [], [], [])
-    assert growth(found, ("runs/",), ["t0", "t1", "t2", "t3"]) == (2.0, 4.0)
+def left(outcome: str) -> Found:
+    """As right, but the run's rollout was left: the rollout's end tells people, the run's does not."""
+    found = right()
+    found.records["runs/m/000001/end"].update(data={"outcome": outcome}, events=[])
+    found.records["runs/m/000001/rollout"] = record({"rollout": 1})
+    found.records["rollouts/m/000001/end"]["events"].extend(TOLD)
+    return found
+
+
+@pytest.mark.parametrize("outcome", ["rolled back", "inconclusive"])
+def test_of_a_run_that_was_left_its_rollouts_end_tells(outcome: str) -> None:
+    assert broken(left(outcome), {"m": 2}, 20) == []
+    untold = left(outcome)
+    untold.records["rollouts/m/000001/end"]["events"].clear()
+    assert broken(untold, {"m": 2}, 20) == ["runs/m/000001: nobody was told of its end"]

@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,22 @@ def {name}(event):
     if text == "fail":
         raise ValueError("as asked")
     print("handled", text, flush=True)
+"""
+SLOW = """
+import pathlib, signal, threading
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+(pathlib.Path(__file__).parents[2] / "deaf").touch()
+threading.Event().wait()
+"""
+RUNNER = """
+import http.server, sys
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.send_response(202)
+        self.end_headers()
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[-1])), Answer).serve_forever()
 """
 
 
@@ -83,6 +101,44 @@ def test_a_host_that_is_stopped_leaves_no_process(host: str) -> None:
     os.kill(parent, signal.SIGTERM)
     _, alive = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
     assert alive == []
+
+
+def test_functions_run_in_another_module_than_the_framework_where_a_test_asks_for_it(tmp_path: Path) -> None:
+    (tmp_path / "functions" / "greet").mkdir(parents=True)
+    (tmp_path / "functions" / "greet" / "main.py").touch()
+    (tmp_path / "other_runner.py").write_text(RUNNER)
+    keeper, port = Processes(tmp_path), free_port()
+    command = [sys.executable, "-m", "local.functions", "--port", str(port), "--data", str(tmp_path / "host")]
+    command += ["--source", str(tmp_path / "functions"), "--runner", "other_runner"]
+    child = keeper.start(command, {**os.environ, "PYTHONPATH": str(tmp_path)}, tmp_path / "log", ROOT)
+    assert wait_for_port(port, child, 30)
+    assert push(f"http://127.0.0.1:{port}", "greet", "one") == 202
+    keeper.stop(child)
+
+
+def test_a_host_that_is_stopped_in_the_middle_of_a_slow_start_leaves_no_process(tmp_path: Path) -> None:
+    """Its keeper kills it after eight seconds, and what it had started would live on."""
+    (tmp_path / "functions" / "slow").mkdir(parents=True)
+    (tmp_path / "functions" / "slow" / "main.py").write_text(SLOW)
+    keeper, port = Processes(tmp_path), free_port()
+    command = [sys.executable, "-m", "local.functions", "--port", str(port), "--data", str(tmp_path / "host")]
+    child = keeper.start([*command, "--source", str(tmp_path / "functions")], os.environ, tmp_path / "log", ROOT)
+    assert wait_for_port(port, child, 30)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(push, f"http://127.0.0.1:{port}", "slow", "one")
+        starting = until(psutil.Process(child.pid).children)
+        until(lambda: [each for each in starting if (tmp_path / "deaf").exists()])
+        keeper.stop(child, 7.0)
+        assert psutil.wait_procs(starting, timeout=1)[1] == []
+
+
+def until(find: Callable[[], list[psutil.Process]], seconds: float = 30.0) -> list[psutil.Process]:
+    """What is found, once anything is."""
+    end = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
 
 
 def test_what_a_killed_host_left_is_ended_by_the_next_one(host: str, tmp_path: Path) -> None:
