@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Refused, Transient
 from shared.events import Notification, TrainingRequested
-from shared.ids import RunId, UploadId
+from shared.ids import RunId, UploadId, run_id
 from shared.ledger import Outcome, run_key, window_key
 from shared.windows import Upload, carry
 from tests.functions.standing_rollout import MODEL
@@ -239,6 +239,19 @@ def test_a_request_of_a_model_without_settings_is_not_yet() -> None:
     wait_for_training(cloud, 5, 1)
     assert launch(cloud) == 500
     assert isinstance(event("training-requested").payload, TrainingRequested)
+
+
+def test_of_a_rejected_run_before_no_rollout_is_looked_for(cloud: MemoryCloud) -> None:
+    """Most runs are rejected, and whatever is read of each is read again for every later one."""
+    launch(cloud)
+    reads = []
+    for window in (2, 3):
+        record(cloud, "end", {"outcome": "rejected", "set_aside": False}, run=run_id(MODEL, window - 1))
+        wait_for_training(cloud, 5 + window, window)
+        before = cloud.door.effects.count("storage.read")
+        assert launch(cloud, window=window) == 200
+        reads.append(cloud.door.effects.count("storage.read") - before)
+    assert reads[1] - reads[0] == 2  # the window and its run's end
 
 
 @pytest.mark.parametrize("erased", [False, True])
