@@ -18,9 +18,10 @@ _STOP_SECONDS = 20.0
 class LocalCloud:
     """`python -m local` in a home; `start` answers once everything is ready."""
 
-    def __init__(self, home: Path, borrowing: Sequence[str] = ()) -> None:
+    def __init__(self, home: Path, borrowing: Sequence[str] = (), tick_seconds: float = 1.0) -> None:
         """`borrowing` are the options that name services of somebody else."""
         self.home = home
+        self._tick_seconds = tick_seconds
         self._borrowing = borrowing
         self._process: subprocess.Popen[bytes] | None = None
         self.variables: dict[str, str] = {}
@@ -34,7 +35,8 @@ class LocalCloud:
     def start(self) -> dict[str, str]:
         """Starts it and answers its environment; raises OtherwiseEndedError when it does not get ready."""
         (self.home / "environment").unlink(missing_ok=True)
-        command = [sys.executable, "-m", "local", "--home", str(self.home), "--tick-seconds", "1", "--ports", "0"]
+        command = [sys.executable, "-m", "local", "--home", str(self.home), "--ports", "0"]
+        command += ["--tick-seconds", f"{self._tick_seconds:g}"]
         command += self._borrowing
         with (self.home / "cloud.log").open("a") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -48,6 +48,10 @@ GRACE_SECONDS = 120.0
 QUIET_SECONDS = 120.0
 """How long what was begun may take to end, once nothing is done to it any more, if no more of the time is left."""
 TELL_SECONDS = 15.0
+MOST = 0.95
+"""Of the uploads: how fast they are recorded is told of these; the last may have to wait for a sweep."""
+TICK_SECONDS = 3.0
+"""As a minute is to an hour of training: at each tick reconcile looks at all of the fifty-five models."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def soaking(home: Path) -> Iterator[tuple[LocalCloud, Cloud]]:
     }
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
-    local = LocalCloud(home, [f"--trainer={IMAGE}={TRAINER}"])
+    local = LocalCloud(home, [f"--trainer={IMAGE}={TRAINER}"], TICK_SECONDS)
     try:
         with local_cloud(local) as cloud:
             yield local, cloud
@@ -189,6 +193,7 @@ def _measured(report: Report, found: Found, points: Points, phases: list[Phase])
     report.runs_per_minute = round(60 * report.runs_ended / runs_phase.seconds, 2)
     report.drops_per_second = round(report.uploads_dropped / max(0.1, report.seconds["drops"]), 1)
     work = [each for each in points.effects if each.function != "reconcile"]
+    intake = [each for each in points.effects if each.function in ("check_rows", "notify")]  # an upload and its notice
     ticks = [each for each in points.effects if each.function == "reconcile"]
     looks = [each.at for each in ticks if each.name == "vertex.list_jobs"]  # each look of reconcile begins with one
 
@@ -196,13 +201,17 @@ def _measured(report: Report, found: Found, points: Points, phases: list[Phase])
         return [at for at in times if phase.begun < at <= phase.ended]
 
     recorded = within([_time(found, key) for key in uploads], uploads_phase)
-    report.uploads_per_second = round(len(recorded) / max(0.1, max(recorded, default=0.0) - uploads_phase.begun), 1)
+    most = sorted(recorded)[: round(len(recorded) * MOST)]
+    report.uploads_per_second = round(len(most) / max(0.1, max(most, default=0.0) - uploads_phase.begun), 1)
     ended = within([_time(found, key) for key in ends if key.startswith("runs/soak-")], runs_phase)
     report.growths = [
         growth("operations per run", work, runs_phase.begun, ended),
-        growth("operations per upload", work, uploads_phase.begun, recorded),
-        growth("operations per tick during the runs", ticks, runs_phase.begun, within(looks, runs_phase)),
-        growth("operations per tick during the uploads", ticks, uploads_phase.begun, within(looks, uploads_phase)),
+        growth("operations per upload", intake, uploads_phase.begun, recorded),
+        # Shown and not judged: a tick costs what is open then, and what a sweep finds to be announced again.
+        growth("operations per tick during the runs", ticks, runs_phase.begun, within(looks, runs_phase), False),
+        growth(
+            "operations per tick during the uploads", ticks, uploads_phase.begun, within(looks, uploads_phase), False
+        ),
     ]
 
 
@@ -219,7 +228,7 @@ def main() -> int:
     parser.add_argument("--upload-models", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--kill-every", type=float, default=12.0, metavar="SECONDS", help="a process at random")
-    parser.add_argument("--point-every", type=float, default=6.0, metavar="SECONDS", help="each function, at least")
+    parser.add_argument("--point-every", type=float, default=10.0, metavar="SECONDS", help="each function, at least")
     parser.add_argument("--refuse-every", type=float, default=4.0, metavar="SECONDS", help="a request of a service")
     parser.add_argument("--restarts", type=int, default=3, help="of the whole cloud")
     parser.add_argument("--seed", type=int, default=1)

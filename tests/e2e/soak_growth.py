@@ -22,6 +22,7 @@ class Growth:
     operations: tuple[float, ...]
     listed: tuple[float, ...]
     line: tuple[tuple[float, float], ...]
+    judged: bool = True
 
     @property
     def factor(self) -> float:
@@ -34,14 +35,14 @@ class Growth:
 
     @property
     def linear(self) -> bool:
-        return not self.enough or 0 < self.factor <= BOUND
+        return not self.judged or not self.enough or 0 < self.factor <= BOUND
 
 
-def growth(what: str, effects: Iterable[Effect], begun: float, marks: Sequence[float]) -> Growth:
+def growth(what: str, effects: Iterable[Effect], begun: float, marks: Sequence[float], judged: bool = True) -> Growth:
     """`marks` are the times at which the things were done; only what was done between `begun` and the last counts."""
     marks = sorted(marks)
     if len(marks) < 3:
-        return Growth(what, len(marks), (), (), ())
+        return Growth(what, len(marks), (), (), (), judged)
     done = sorted((each for each in effects if begun < each.at <= marks[-1]), key=lambda each: each.at)
     times = [each.at for each in done]
     ends = [len(marks) * third // 3 for third in (1, 2, 3)]
@@ -56,7 +57,7 @@ def growth(what: str, effects: Iterable[Effect], begun: float, marks: Sequence[f
 
     return Growth(
         what, len(marks), per_thing(lambda each: each.operations), per_thing(lambda each: each.listed),
-        _line(done, times, marks),
+        _line(done, times, marks), judged,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ timeout_seconds = 120
 steps = {{steps}}
 bake_seconds = {{bake}}
 [evidence]
-report_seconds = 2
+report_seconds = {{report}}
 grace_intervals = 1
 minimum_seconds = 1
 minimum_requests = 0
@@ -74,8 +74,8 @@ class People:
 
     def settle_on(self, model: ModelName, at_least: int, number: int = 0) -> None:
         """Drops a model's settings: of every two models one goes to all traffic at once and bakes long."""
-        steps, bake = ("[100]", 600) if number % 2 == 0 else ("[50, 100]", 1)
-        text = _SETTINGS.format(at_least=at_least, steps=steps, bake=bake)
+        steps, bake, report = ("[100]", 600, 20) if number % 2 == 0 else ("[50, 100]", 1, 2)
+        text = _SETTINGS.format(at_least=at_least, steps=steps, bake=bake, report=report)
         self.persistently(lambda: self.cloud.data.create(f"settings/{model}.toml", text.encode()))
 
     def drop(self, model: ModelName, number: int) -> None:

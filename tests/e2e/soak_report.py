@@ -96,7 +96,7 @@ class Report:
             f"runs      {self.runs_ended} of {self.runs_wanted} ended, {self.runs_per_minute:.1f} a minute: {outcomes}",
             f"rollouts  {rollouts}",
             f"uploads   {self.uploads_dropped} of {self.uploads_wanted} dropped, {self.drops_per_second:.0f} a second; "
-            f"{self.uploads_recorded} recorded, {self.uploads_per_second:.1f} a second",
+            f"{self.uploads_recorded} recorded, the first 95 % of them {self.uploads_per_second:.1f} a second",
             f"survived  {self.deaths} deaths at {sum(hits > 0 for hits, _ in self.points.values())} of "
             f"{len(self.points)} named points, {sum(self.kills.values())} processes killed at random, "
             f"{self.restarts} restarts of the whole cloud",
@@ -112,7 +112,7 @@ def _told(growth: Growth) -> str:
         return f"{growth.what}: too few to tell"
     thirds = " → ".join(f"{each:.1f}" for each in growth.operations)
     listed = " → ".join(f"{each:.1f}" for each in growth.listed)
-    doubt = "" if growth.enough else " (too few to judge)"
+    doubt = "" if growth.enough and growth.judged else " (not judged)"
     return f"{growth.what}: {thirds} operations, factor {growth.factor:.2f}{doubt}; {listed} names listed"
 
 

@@ -49,3 +49,8 @@ def test_too_few_things_say_nothing(things: int) -> None:
 
 def test_things_that_no_operation_led_to_were_not_measured() -> None:
     assert not growth("operations", [], 0.0, ends(ENOUGH)).linear
+
+
+def test_what_is_only_shown_is_not_judged() -> None:
+    told = growth("ticks", effects([number + 1 for number in range(60)]), 0.0, ends(60), judged=False)
+    assert (told.factor > 2, told.linear) == (True, True)
