@@ -22,9 +22,9 @@ from shared.events import (
     TrainingRequested,
 )
 from shared.foreign import DATA_UPLOADED
-from shared.ids import UploadId
+from shared.ids import UploadId, upload_id
 from shared.jobs import JobOrder
-from shared.ledger import Author, Ledger, Outcome, window_key
+from shared.ledger import Author, Ledger, Outcome, upload_key, window_key
 from shared.rollouts import staging_endpoint
 from shared.serving import Machine
 from shared.settings import Settings, current
@@ -374,6 +374,50 @@ def test_an_upload_that_was_never_announced_is_announced_once_a_beat(cloud: Memo
     cloud.pass_time(3600)
     tick(cloud)
     assert [topic for topic, _ in cloud.bus.take()] == [DATA_UPLOADED]
+
+
+def dropped(cloud: MemoryCloud, *names: str) -> None:
+    """Files that come one after the other, ten seconds apart."""
+    for name in names:
+        cloud.pass_time(10)
+        cloud.data.put(f"data/digits/{name}", b"digit\n3\n")
+
+
+def recorded(cloud: MemoryCloud, name: str) -> None:
+    entry = cloud.data.stat(f"data/digits/{name}")
+    assert entry is not None
+    ledger(cloud).record(upload_key(MODEL, upload_id("data", entry.key, entry.generation)), Outcome({}))
+
+
+def announced(cloud: MemoryCloud) -> list[str]:
+    """What the next sweep announces; a beat is an hour."""
+    cloud.bus.take()
+    assert tick(cloud) == 200
+    told = [message.attributes["objectId"] for topic, message in cloud.bus.take() if topic == DATA_UPLOADED]
+    return [name.removeprefix("data/digits/") for name in told]
+
+
+def test_a_queue_that_is_being_worked_off_is_not_announced_again(cloud: MemoryCloud) -> None:
+    record(cloud, "end", {"outcome": "failed"})
+    dropped(cloud, "a.csv", "b.csv", "c.csv")
+    recorded(cloud, "a.csv")
+    assert announced(cloud) == []
+
+
+def test_what_was_overtaken_in_the_queue_is_announced(cloud: MemoryCloud) -> None:
+    record(cloud, "end", {"outcome": "failed"})
+    dropped(cloud, "a.csv", "b.csv", "c.csv")
+    recorded(cloud, "b.csv")
+    assert announced(cloud) == ["a.csv"]
+
+
+def test_what_nobody_works_off_is_announced_a_beat_after_the_last_record(cloud: MemoryCloud) -> None:
+    record(cloud, "end", {"outcome": "failed"})
+    dropped(cloud, "a.csv", "b.csv", "c.csv")
+    recorded(cloud, "a.csv")
+    assert announced(cloud) == []
+    cloud.pass_time(3600)
+    assert announced(cloud) == ["b.csv", "c.csv"]
 
 
 def waiting(rows: int) -> Upload:
