@@ -48,9 +48,10 @@ MINUTES ?= 30
 soak: $(READY)
 	$(BIN)/python -m tests.e2e.soak --home build/soak --runs $(RUNS) --uploads $(UPLOADS) --minutes $(MINUTES)
 
-# Every order of two deliveries of every function's message, with two of them dying or refused: hours.
+# Two deaths, three deliveries, every fault and pairs of faults of whole runs, for MINUTES (60) at most.
+faults: MINUTES = 60
 faults: $(READY)
-	SERIN_FAULTS=long $(BIN)/pytest -q -n 2 --timeout 36000 tests/faults
+	$(BIN)/python -m tests.faults --home build/faults --minutes $(MINUTES)
 
 # The local cloud's fuzzers for as long as a coffee takes.
 fuzz: $(READY)

@@ -1,6 +1,7 @@
 """One recorded batch prediction job per file, although creating one can be neither made idempotent nor fenced.
 
 claim ─► list by label ─► adopt the oldest or create ─► record ─► another's? cancel mine
+                                                           └ stood already: cancel whatever else runs
 """
 
 from datetime import timedelta
@@ -21,8 +22,11 @@ def job_of(model: ModelName, upload: str, order: BatchOrder, step: Step) -> Job:
     Raises NotYet while somebody else makes it, BadInput when Vertex AI refuses it for good.
     """
     key = score_key(model, upload, "job")
-    recorded = step.ledger.find(key) or _made(key, order, step)
+    standing = step.ledger.find(key)
+    recorded = standing or _made(key, order, step)
     try:
+        if standing is not None:
+            _cancel_strays(standing, order, step)
         job = step.cloud.vertex.batch_job(recorded.data["job"])
         if not job.ended and step.cloud.now() - job.created > MAX_AGE:
             step.cloud.vertex.cancel_batch_job(job.name)
@@ -43,6 +47,13 @@ def _made(key: str, order: BatchOrder, step: Step) -> Record:
     if recorded.data["job"] != job.name and not job.ended:
         vertex.cancel_batch_job(job.name)
     return recorded
+
+
+def _cancel_strays(recorded: Record, order: BatchOrder, step: Step) -> None:
+    """Who slept before creating a job, and died before recording it, comes again and finds another's on record."""
+    for job in step.cloud.vertex.batch_jobs(order.labels):
+        if not job.ended and job.name != recorded.data["job"]:
+            step.cloud.vertex.cancel_batch_job(job.name)
 
 
 def _final(refused: Refused) -> Exception:

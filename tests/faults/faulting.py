@@ -9,10 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.faults.choices import written
 from tests.faults.invariants import records
-from tests.faults.kinds import REFUSALS, Fault, Kind, kinds_of
+from tests.faults.kinds import REFUSALS, Fault, Kind, choice_of, kinds_of
 from tests.faults.scheduler import CHANGING
 from tests.faults.whole_run import Play, state_of, waiting_state
+
+_ANY = 1_000
+"""More choices than there are at any effect."""
+_SOON = 80
+"""How many effects after the first of two faults the second comes at most: those of about five deliveries."""
 
 
 @dataclass
@@ -39,7 +45,6 @@ class Moment:
     """The point before one delivery of the undisturbed play, its effects, and where the play was after it."""
 
     before: Play
-    number: int
     about: tuple[str, str]
     effects: tuple[str, ...]
     after: Hashable
@@ -56,18 +61,19 @@ def moments(play: Play) -> list[Moment]:
         play.step()
         assert not play.trouble, play.trouble
         about = letter.function, letter.topic
-        found.append(Moment(before, before.deliveries, about, tuple(play.effects), state_of(play)))
+        found.append(Moment(before, about, tuple(play.effects), state_of(play)))
     ends = tuple(str(end["outcome"]) for kind in ("runs", "rollouts") for _, end in records(play.cloud, kind, "end"))
     assert not play.to_the_end(), play.to_the_end()
     assert ends == play.story.ends, f"{play.story.name} ended {ends}"
     return found
 
 
-def faults_of(moment: Moment, seen: Counter[Any], everything: bool) -> Iterator[Fault]:
-    """What can go wrong in a delivery.
+def faults_of(moment: Moment, seen: Counter[Any], everything: bool) -> Iterator[tuple[int, Fault]]:
+    """What can go wrong in a delivery, and at which of its effects.
 
     Unless everything is wanted: what went wrong at the same place of the same function's work before is left out, one
-    of the three refusals stands for all (each effect's first time aside), and dying is of interest after a change.
+    of the three refusals stands for all (each effect's first time aside), and dying is of interest after a change. A
+    message that dies before its first effect, and is given up, is one that was never delivered.
     """
     changed = False
     for place, effect in enumerate(moment.effects):
@@ -80,12 +86,11 @@ def faults_of(moment: Moment, seen: Counter[Any], everything: bool) -> Iterator[
                 seen[effect, kind] += 1
                 seen[effect, "refusals"] += kind in REFUSALS
                 seen[work, _group(kind)] += 1
-                yield Fault(moment.number, place, kind)
-        if effect in CHANGING:
-            changed = True
-            if everything or not seen[work, "given up"]:
-                seen[work, "given up"] += 1
-                yield Fault(moment.number, place, "crash after", again=False)
+                yield place, Fault(kind)
+        changed = changed or effect in CHANGING
+        if (place == 0 or effect in CHANGING) and (everything or not seen[work, "given up"]):
+            seen[work, "given up"] += 1
+            yield place, Fault("crash after" if effect in CHANGING else "crash before", again=False)
 
 
 def _group(kind: Kind) -> str:
@@ -102,15 +107,16 @@ def survive(
             if not ".".join(moment.about).startswith(only):
                 continue
             been: set[Hashable] = set()
-            for fault in faults_of(moment, seen, everything):
-                _survived(moment, fault, found, been)
+            for place, fault in faults_of(moment, seen, everything):
+                survived(moment, place, fault, found, been)
                 if len(found.wrong) >= enough:
                     return found
     return found
 
 
-def _survived(moment: Moment, fault: Fault, found: Survived, been: set[Hashable]) -> None:
-    play = moment.before.fork(fault)
+def survived(moment: Moment, place: int, fault: Fault, found: Survived, been: set[Hashable]) -> None:
+    """Has one fault happen; `been` is where forks of this moment have been."""
+    play = moment.before.fork({moment.before.place + place: choice_of(fault, moment.effects[place])})
     play.step()
     found.forks += 1
     found.met.update(play.met)
@@ -121,9 +127,15 @@ def _survived(moment: Moment, fault: Fault, found: Survived, been: set[Hashable]
     found.known += where in been
     wrong = "" if where in been and not play.trouble else play.to_the_end()
     been.add(where)
-    found.deliveries += play.deliveries - moment.number
+    found.deliveries += play.deliveries - moment.before.deliveries
     if wrong:
-        found.wrong.append(f"{play.story.name}: {fault} in {'.'.join(moment.about)}: {wrong}")
+        about = f"{'.'.join(moment.about)}, {moment.effects[place]}: {fault}"
+        found.wrong.append(f"{about}: {wrong}\n{line(play.story.name, play.taken)}")
+
+
+def line(story: str, taken: Mapping[int, int]) -> str:
+    """A run again, in one line of a test."""
+    return f'assert replay("{story}", {written(taken)}) == ""'
 
 
 def skewed(story: Callable[[], Play], clocks: Mapping[str, float]) -> str:
@@ -137,16 +149,12 @@ def skewed(story: Callable[[], Play], clocks: Mapping[str, float]) -> str:
 def pair(points: Sequence[Moment], chance: random.Random) -> str:
     """Two faults by chance, the second soon after the first; answers what went wrong."""
     first = chance.choice(points)
-    faults = [_by_chance(first, first.number, chance), _by_chance(first, first.number + chance.randint(0, 5), chance)]
+    place = first.before.place + chance.randrange(len(first.effects))
+    faults = {each: chance.randrange(1, _ANY) for each in (place, place + chance.randint(1, _SOON))}
     with silent():
-        play = first.before.fork(*faults)
+        play = first.before.fork(faults)
         wrong = play.to_the_end()
-    return f"{play.story.name}: {faults}: {wrong}" if wrong else ""
-
-
-def _by_chance(moment: Moment, number: int, chance: random.Random) -> Fault:
-    place = chance.randrange(len(moment.effects))
-    return Fault(number, place, chance.choice(kinds_of(moment.effects[place])), again=chance.random() < 0.8)
+    return f"{wrong}\n{line(play.story.name, play.taken)}" if wrong else ""
 
 
 @contextlib.contextmanager

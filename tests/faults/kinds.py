@@ -39,9 +39,21 @@ def kinds_of(effect: str) -> list[Kind]:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong, and at which effect of which delivery; `again` tells whether the message comes once more."""
+    """What goes wrong at an effect; `again` tells whether the message comes once more."""
 
-    delivery: int
-    effect: int
     kind: Kind
     again: bool = True
+
+
+OK = 0
+"""The choice of nothing going wrong."""
+
+
+def faults_at(effect: str) -> list[Fault]:
+    """What can go wrong at an effect, in the order of the choices: choice n is the n-th of them."""
+    return [Fault(kind, again) for kind in kinds_of(effect) for again in (True, False)]
+
+
+def choice_of(fault: Fault, effect: str) -> int:
+    """The choice by which a fault happens at an effect."""
+    return faults_at(effect).index(fault) + 1

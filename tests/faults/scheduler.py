@@ -99,6 +99,7 @@ class Stage:
         self.cloud.token = self._token  # type: ignore[method-assign]
         self.cloud.now = self._now  # type: ignore[method-assign]
         self.trouble = ""
+        self.bounded = self.slept = False
         self.met: set[tuple[str, str]] = set()
         self._bag = list(deliveries)
         self._again = list(self._bag[:1] if again is None else again)
@@ -140,6 +141,7 @@ class Stage:
     def _chosen(self) -> tuple[Process, str]:
         free = self._budget.switches > 0 or self._last not in self._live
         able = self._live if free else [each for each in self._live if each is self._last]
+        self.bounded = self.bounded or len(able) < len(self._live)
         possible = [(process, outcome) for process in able for outcome in self._outcomes(process)]
         return possible[self._choices.pick(len(possible), self._state)] if len(possible) > 1 else possible[0]
 
@@ -186,6 +188,7 @@ class Stage:
     def _nap(self, process: Process) -> None:
         """A delivery sleeps for longer than a lease; who goes on meanwhile is the next choice, and costs no switch."""
         self._budget.naps -= 1
+        self.slept = True
         process.napped = True
         self._last = None
         self.cloud.pass_time(LEASE_SECONDS)

@@ -14,6 +14,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from tests.faults import deliveries
+from tests.faults.replaying import replay
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +27,11 @@ class Bug:
     path: str
     old: str
     new: str
+
+
+def pasted(line: str) -> None:
+    """What a test would do that consists of this line, as an exploration prints it; raises what the test would."""
+    exec(compile(line, "pasted", "exec"), {"replay": replay})
 
 
 @contextmanager

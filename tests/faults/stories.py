@@ -44,7 +44,7 @@ def rolled_back() -> Play:
     before.cloud.vertex._versions[MODEL].insert(0, older)  # which the end of the rollout will have deleted
     ends = ("live", "rolled back", "promoted", "rolled back")
     acts, fails = (more_rows, file_to_score), frozenset({f"{MODEL}-000002/1"})
-    return before.gone_on(Story("rolled back", acts, ends, fails, leaves_at=50))
+    return before.gone_on(Story("rolled_back", acts, ends, fails, leaves_at=50))
 
 
 def scored() -> Play:

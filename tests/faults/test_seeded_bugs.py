@@ -1,21 +1,23 @@
 """The explorer finds what it is there to find: mistakes put into the real code, at least one at each guard."""
 
-import contextlib
-
 import pytest
 
-from tests.faults.bugs import BUGS, Explorer, Finder
-from tests.faults.exploration import explored, replay
+from tests.faults.bugs import BUGS, MOST_RUNS, Explorer, Finder
+from tests.faults.faulting import survive
+from tests.faults.replaying import Exploration
 from tests.faults.scheduler import Budget
-from tests.faults.seeding import Bug, seeded
-from tests.faults.situations import deployment_and_rollback
+from tests.faults.seeding import Bug, pasted, seeded
+from tests.faults.stories import promoted
 
 FINDERS = {
     (finder.case.__name__, str(finder.budget)): finder
     for _, finder in BUGS
     if isinstance(finder, Explorer) and finder.case.__name__ != "<lambda>"
 }
-ZERO_PERCENT = next(bug for bug, _ in BUGS if bug.name == "stops at zero percent")
+
+
+def named(name: str) -> Bug:
+    return next(bug for bug, _ in BUGS if bug.name == name)
 
 
 @pytest.mark.timeout(600)
@@ -48,9 +50,22 @@ def test_a_patch_that_fits_no_longer_is_told() -> None:
             pass
 
 
-def test_a_failure_is_one_line_that_plays_it_again() -> None:
-    with seeded(ZERO_PERCENT):
-        ((choices, told),) = explored(deployment_and_rollback(), Budget(switches=1)).failures
-        assert replay(deployment_and_rollback(), Budget(switches=1), choices) == told
-    with contextlib.suppress(IndexError):
-        assert replay(deployment_and_rollback(), Budget(switches=1), choices) == ""
+def test_a_failure_of_two_deliveries_is_a_line_that_fails_with_the_mistake_and_passes_without() -> None:
+    exploration = Exploration("deployment_and_rollback", Budget(switches=1))
+    with seeded(named("stops at zero percent")):
+        (wrong,) = exploration.wrong(exploration.explore(MOST_RUNS))
+        line = wrong.splitlines()[-1]
+        with pytest.raises(AssertionError):
+            pasted(line)
+    assert line.startswith('assert replay("deployment_and_rollback", [')
+    pasted(line)
+
+
+def test_a_failure_of_a_whole_run_is_a_line_that_fails_with_the_mistake_and_passes_without() -> None:
+    with seeded(named("notes a notice as told before it is")):
+        (wrong,) = survive(promoted(), only="notify", enough=1).wrong
+        line = wrong.splitlines()[-1]
+        with pytest.raises(AssertionError):
+            pasted(line)
+    assert line.startswith('assert replay("promoted", [*[0] * ')
+    pasted(line)

@@ -1,16 +1,43 @@
 """The window protocol: uploads come in while their window is closed; each row ends in exactly one window."""
 
-from tests.faults.exploration import explored
+import random
+
+import pytest
+
+from tests.faults.exploration import explored_within
+from tests.faults.replaying import Exploration, situation
 from tests.faults.scheduler import Budget
-from tests.faults.windows import uploads_and_closers
+
+MOST_RUNS = 100_000
+pytestmark = pytest.mark.timeout(600)
+SLICE = 700
+"""Of the more than nine thousand orders with one switch, all of which `make faults` tries."""
+
+
+def wrong(exploration: Exploration) -> list[str]:
+    return exploration.wrong(exploration.explore(MOST_RUNS))
 
 
 def test_every_row_ends_in_exactly_one_window() -> None:
-    found = explored(uploads_and_closers(uploads=2, closers=1), Budget(switches=1), 100_000)
-    assert found.failures == []
-    assert found.states > 30
+    assert wrong(Exploration("windows, 2 uploads, 1 closers", Budget(switches=1))) == []
 
 
 def test_every_row_ends_in_exactly_one_window_whoever_dies() -> None:
-    found = explored(uploads_and_closers(uploads=1, closers=2), Budget(crashes=1, switches=1), 100_000)
-    assert found.failures == []
+    assert wrong(Exploration("windows, 1 uploads, 2 closers", Budget(crashes=1, switches=1))) == []
+
+
+def test_three_uploads_and_two_closers_one_after_the_other_in_every_order() -> None:
+    exploration = Exploration("windows, 3 uploads, 2 closers", Budget(switches=0))
+    found = exploration.explore(MOST_RUNS)
+    assert exploration.wrong(found) == []
+    assert found.runs >= 5 * 4 * 3 * 2
+
+
+def test_three_uploads_and_two_closers_beside_each_other() -> None:
+    """A slice of every order with one switch, drawn with a seed."""
+    exploration = Exploration("windows, 3 uploads, 2 closers", Budget(switches=1))
+    runs = iter(range(SLICE))
+    over = lambda: next(runs, None) is None  # noqa: E731
+    found = explored_within(situation(exploration.name), exploration.budget, over, random.Random(1)).explored
+    assert exploration.wrong(found) == []
+    assert found.states > SLICE / 2

@@ -4,8 +4,9 @@
                                            └ not acknowledged: delivered again at once, or given up for good
     bag empty ─► a turn: operations end, jobs train, clients report, 20 s pass ─► a tick of the clock into the bag
 
-A play can be forked before any delivery, so that each fault costs only what it changes: once a fork has come to where
-the undisturbed play was after the same delivery, its future is known.
+What goes wrong is a list of choices, one per effect of a message's first delivery: 0 is nothing, n the n-th fault of
+`kinds.faults_at`. A play can be forked before any delivery, so that each fault costs only what it changes: once a fork
+has come to where the undisturbed play was after the same delivery, its future is known.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -22,7 +23,7 @@ from shared.errors import SerinError
 from shared.foreign import CLOCK_TICKED
 from tests.faults.deliveries import entry_point, pushed
 from tests.faults.invariants import broken, unfinished, unsaid, wrong_at_rest
-from tests.faults.kinds import LISTING, REFUSALS, Fault, Kind, kinds_of
+from tests.faults.kinds import LISTING, OK, REFUSALS, Fault, Kind, faults_at
 from tests.faults.outside import Outside, golden_answers
 from tests.faults.scheduler import CHANGING, Crash
 from tests.faults.world import copied, restless
@@ -72,11 +73,11 @@ class Letter:
 
 @dataclass
 class Play:
-    """A story at some point of it."""
+    """A story at some point of it; `choices` are what goes wrong, by the number of the effect, `taken` what has."""
 
     story: Story
     cloud: MemoryCloud
-    faults: tuple[Fault, ...] = ()
+    choices: Mapping[int, int] = field(default_factory=dict)
     skewed: Mapping[str, float] = field(default_factory=dict)
     bag: list[Letter] = field(default_factory=list)
     later: list[Letter] = field(default_factory=list)
@@ -84,6 +85,9 @@ class Play:
     turns: int = 0
     quiet: int = 0
     deliveries: int = 0
+    place: int = 0
+    given_up: bool = False
+    taken: dict[int, int] = field(default_factory=dict)
     trouble: str = ""
     over: bool = False
     met: set[tuple[str, str]] = field(default_factory=set)
@@ -92,7 +96,8 @@ class Play:
 
     def __post_init__(self) -> None:
         self.effects: list[str] = []
-        self._faults: Mapping[int, Fault] = {}
+        self._faulty = False
+        self._happened: list[Fault] = []
         self._letter: Letter | None = None
         self._before: Any = None
         self.cloud = copied(self.cloud, self._door)
@@ -100,11 +105,11 @@ class Play:
         self.cloud.vertex.prompt = False
         self.cloud.now = self._now  # type: ignore[method-assign]
 
-    def fork(self, *faults: Fault) -> "Play":
-        """The same point of the story, of which this play knows nothing any more; with other faults ahead."""
+    def fork(self, choices: Mapping[int, int] | None = None) -> "Play":
+        """The same point of the story, of which this play knows nothing any more; with other choices ahead."""
         forked = replace(
-            self, cloud=self.cloud, faults=faults, bag=list(self.bag), later=list(self.later), met=set(),
-            said=set(self.said), heard=set(self.heard),
+            self, cloud=self.cloud, choices=choices or {}, bag=list(self.bag), later=list(self.later), met=set(),
+            taken=dict(self.taken), said=set(self.said), heard=set(self.heard),
         )  # fmt: skip
         forked._before = self._before
         return forked
@@ -117,10 +122,8 @@ class Play:
         """Plays on until everything has ended; answers what went wrong."""
         while not self.over and not self.trouble:
             self.step()
-        given_up = any(not fault.again for fault in self.faults)
-        return (
-            self.trouble or wrong_at_rest(self.cloud) or ("" if given_up else unsaid(self.cloud, self.said, self.heard))
-        )
+        all_said = "" if self.given_up else unsaid(self.cloud, self.said, self.heard)
+        return self.trouble or wrong_at_rest(self.cloud) or all_said
 
     def step(self) -> None:
         """Delivers the next letter; a turn when there is none."""
@@ -131,19 +134,19 @@ class Play:
 
     def deliver(self, letter: Letter) -> None:
         """One delivery, with what goes wrong in it; what is not acknowledged is delivered again at once."""
-        number, self.deliveries = self.deliveries, self.deliveries + 1
-        faults = {fault.effect: fault for fault in self.faults if fault.delivery == number}
-        acknowledged = self._handled(letter, faults)
-        lost = any(not fault.again for fault in faults.values())
-        if acknowledged or (lost and not letter.essential):
+        self.deliveries, self._happened = self.deliveries + 1, []
+        acknowledged = self._handled(letter, faulty=True)
+        lost = any(not fault.again for fault in self._happened) and not letter.essential
+        self.given_up = self.given_up or lost
+        if acknowledged or lost:
             return
-        if not faults or not self._handled(letter, {}):
+        if not self._happened or not self._handled(letter, faulty=False):
             self.later.append(letter)
 
-    def _handled(self, letter: Letter, faults: Mapping[int, Fault]) -> bool:
+    def _handled(self, letter: Letter, faulty: bool) -> bool:
         """Whether a delivery was acknowledged."""
-        outer = self._letter, self.effects, self._faults
-        self._letter, self.effects, self._faults = letter, [], faults
+        outer = self._letter, self.effects, self._faulty
+        self._letter, self.effects, self._faulty = letter, [], faulty
         try:
             with using(self.cloud):
                 entry_point(letter.function)(pushed(letter.topic, letter.message))
@@ -155,7 +158,7 @@ class Play:
         else:
             return True
         finally:
-            self._letter, _, self._faults = outer
+            self._letter, _, self._faulty = outer
             self.effects = self.effects if outer[0] is None else outer[1]
             self._take_out()
 
@@ -191,18 +194,29 @@ class Play:
         """Where every effect passes, happens as it is to happen, and is looked at when it has changed something."""
         if self._letter is None:
             return act()
-        place = len(self.effects)
         self.effects.append(effect)
+        fault = self._chosen(effect) if self._faulty else None
         before = vertex_now(self.cloud) if effect in CHANGING and effect.startswith("vertex.") else None
         try:
-            fault = self._faults.get(place)
-            possible = fault is not None and fault.kind in kinds_of(effect)
-            return self._faulty(fault.kind, effect, act) if fault and possible else self._act(effect, act)
+            return self._act(effect, act) if fault is None else self._gone_wrong(fault.kind, effect, act)
         finally:
             if before is not None:
                 self._before = before
             if effect in CHANGING:
                 self.trouble = self.trouble or broken(self.cloud)
+
+    def _chosen(self, effect: str) -> Fault | None:
+        """What goes wrong at this effect; a choice beyond what there is counts from the first again."""
+        place, self.place = self.place, self.place + 1
+        choice = self.choices.get(place, OK)
+        if choice == OK:
+            return None
+        faults = faults_at(effect)
+        number = (choice - 1) % len(faults)
+        self.taken[place] = number + 1
+        self._happened.append(faults[number])
+        self.met.add((effect, faults[number].kind))
+        return faults[number]
 
     def _act(self, effect: str, act: Callable[[], T]) -> T:
         answer = act()
@@ -210,8 +224,7 @@ class Play:
             self.heard.add(self._letter.message.attributes["ce-id"])
         return answer
 
-    def _faulty(self, kind: Kind, effect: str, act: Callable[[], T]) -> T:
-        self.met.add((effect, kind))
+    def _gone_wrong(self, kind: Kind, effect: str, act: Callable[[], T]) -> T:
         if kind in REFUSALS:
             return open_door(effect, lambda: _raise(REFUSALS[kind]()))
         if kind == "crash before":
@@ -240,7 +253,7 @@ class Play:
     def _meanwhile(self) -> None:
         letter = self._letter
         assert letter is not None
-        self._handled(letter, {})
+        self._handled(letter, faulty=False)
 
     def _as_before(self, act: Callable[[], T]) -> T:
         """What was true before Vertex AI was last changed."""
@@ -293,6 +306,6 @@ def state_of(play: Play) -> Hashable:
 def waiting_state(play: Play) -> Hashable:
     """Where a play is in which somebody may wait for a lease: with claims, time, and what was said."""
     claims = frozenset(key for key in play.cloud.state._generations if "/claims/" in key)
-    fates, again = tuple(sorted(play.cloud.vertex.fates.items())), all(fault.again for fault in play.faults)
+    fates = tuple(sorted(play.cloud.vertex.fates.items()))
     later = frozenset(letter.identity for letter in play.later)
-    return state_of(play), claims, play.cloud.time, fates, later, frozenset(play.said), again
+    return state_of(play), claims, play.cloud.time, fates, later, frozenset(play.said), play.given_up

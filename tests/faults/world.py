@@ -10,7 +10,7 @@ from typing import Any
 from tests.world.cloud import MemoryCloud
 
 _VOLATILE = re.compile(
-    r"(customJobs|operations)/\d+|etag-\d+|\d{4}-\d\d-\d\dT[\d:.]+(\+00:00|Z)?|token-\d+|traceparent[^,]*"
+    r"(customJobs|batchPredictionJobs|operations)/\d+|etag-\d+|\d{4}-\d\d-\d\dT[\d:.]+(\+00:00|Z)?|token-\d+|traceparent[^,]*"
 )
 
 
