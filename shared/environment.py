@@ -4,6 +4,8 @@ The same names are read everywhere; only their values differ between a laptop an
 
     GOOGLE_CLOUD_PROJECT  SERIN_REGION  SERIN_DATA_BUCKET  SERIN_STATE_BUCKET  SERIN_ARTEFACTS_BUCKET
     SERIN_TRAINING_IMAGE  SERIN_SERVING_IMAGE  SERIN_TRAINING_SERVICE_ACCOUNT  SERIN_SERVING_SERVICE_ACCOUNT
+    SERIN_IMAGES          (by-digest: an image that is not named by its digest is neither trained nor served)
+    SERIN_BINARY_AUTHORIZATION  (default: what is made on Cloud Run runs only what the project's policy admits)
     SERIN_NOTIFY_URLS  SERIN_NOTIFY_CHANNELS  (where notices go: shared/channels.py)
     SERIN_PUSH_ACCOUNT    (the service account whose token every delivery must carry; else none is needed)
     SERIN_PUSH_AUDIENCE   (what its tokens are for; `{function}` stands for the function's name)
@@ -66,6 +68,8 @@ class Environment:
     traces: bool
     logging_endpoint: str
     pusher: Pusher | None = None
+    images_by_digest: bool = False
+    binary_authorization: bool = False
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
@@ -75,7 +79,10 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     sweep, wrong_sweep = _seconds(variables, "SERIN_SWEEP_SECONDS", "3600")
     channels, wrong_channels = _channels(variables)
     pusher, wrong_pusher = _pusher(variables)
-    if wrong := [*reasons, *wrong_lease, *wrong_sweep, *wrong_channels, *wrong_pusher]:
+    by_digest, wrong_images = _chosen(variables, "SERIN_IMAGES", "by-digest")
+    admitted, wrong_admission = _chosen(variables, "SERIN_BINARY_AUTHORIZATION", "default")
+    wrong_choices = (*wrong_images, *wrong_admission)
+    if wrong := [*reasons, *wrong_lease, *wrong_sweep, *wrong_channels, *wrong_pusher, *wrong_choices]:
         raise BadInput("environment", wrong)
     return Environment(
         project=variables["GOOGLE_CLOUD_PROJECT"],
@@ -96,6 +103,8 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         traces=bool(variables.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
         logging_endpoint=variables.get("SERIN_LOGGING_ENDPOINT") or "https://logging.googleapis.com",
         pusher=pusher,
+        images_by_digest=by_digest,
+        binary_authorization=admitted,
     )
 
 
@@ -223,6 +232,12 @@ def _seconds(variables: Mapping[str, str], name: str, default: str) -> tuple[flo
         return float(variables.get(name) or default), []
     except ValueError:
         return 0.0, [f"{name} is not a number of seconds"]
+
+
+def _chosen(variables: Mapping[str, str], name: str, choice: str) -> tuple[bool, list[str]]:
+    """Whether the one choice that a variable offers is made; a word that is not it may not pass for a no."""
+    said = variables.get(name, "")
+    return said == choice, [] if said in ("", choice) else [f"{name} is neither empty nor {choice}"]
 
 
 def _channels(variables: Mapping[str, str]) -> tuple[tuple[Channel, ...], Sequence[str]]:

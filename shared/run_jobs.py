@@ -59,7 +59,7 @@ class CloudRunJobs:
         return sorted(wanted, key=lambda job: (job.created, job.name))
 
     def create_job(self, order: JobOrder) -> Job:
-        request = {"parent": self._parent, "job": _written(order), "job_id": order.display_name}
+        request = {"parent": self._parent, "job": self._written(order), "job_id": order.display_name}
         with suppress(Conflict):  # made before, by this very order: the name says so
             self._door(
                 "run.create_job",
@@ -88,8 +88,12 @@ class CloudRunJobs:
         why = "; ".join(each.message for each in found.conditions if each.type_ == "Completed" and each.message)
         return _job(job, why)
 
+    def _written(self, order: JobOrder) -> dict[str, Any]:
+        admitted = {"binary_authorization": {"use_default": True}} if self._environment.binary_authorization else {}
+        return {**_job_of(order), **admitted}
 
-def _written(order: JobOrder) -> dict[str, Any]:
+
+def _job_of(order: JobOrder) -> dict[str, Any]:
     container = {
         "image": order.image,
         "env": [{"name": name, "value": value} for name, value in sorted(order.variables.items())],

@@ -95,6 +95,8 @@ class CloudRunServices:
         }
         if service is not None:
             return _operation(self._door("run.deploy", self._update(service, wanted)).operation)
+        if self._environment.binary_authorization:
+            wanted["binary_authorization"] = {"use_default": True}
         request = {"parent": self._parent, "service": wanted, "service_id": service_id(endpoint)}
         started = self._door(
             "run.create_service",

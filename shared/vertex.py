@@ -303,7 +303,12 @@ class CloudVertex:
             "min_replica_count": machine.replicas[0],
             "max_replica_count": machine.replicas[1],
         }
-        deployment = {"id": deployed_model, "model": version, "dedicated_resources": resources}
+        deployment = {
+            "id": deployed_model,
+            "model": version,
+            "dedicated_resources": resources,
+            "service_account": self._environment.serving_service_account or "",
+        }
         request = {"endpoint": self._path(endpoint), "deployed_model": deployment, "traffic_split": dict(split)}
         started = self._door(
             "vertex.deploy",

@@ -13,6 +13,7 @@ from shared.events import TrainingFailed, TrainingRequested
 from shared.ids import ModelName, RunId, run_parts
 from shared.jobs import Job, JobOrder
 from shared.ledger import Outcome, Record, run_key, window_key
+from shared.pinned_images import unpinned
 from shared.run_end import run_end
 from shared.settings import Settings
 from shared.step import Events, Step
@@ -73,6 +74,8 @@ def _start(opened: Record, attempt: int, step: Step) -> Events:
     if (end := step.ledger.find(run_key(run, "end"))) is not None:
         return end.events
     order = _order(opened, attempt, step)
+    if why := unpinned(order.image, step.cloud.environment):
+        return step.ledger.once(run_key(run, "end"), lambda: _not_made(run, why)).events
     step.ledger.claim(key, step.cloud.environment.lease_seconds)
     backend = backend_of(run, step)
     visible = backend.jobs(order.labels)

@@ -12,6 +12,7 @@ from shared.awaited import iso, tell
 from shared.backends import moved
 from shared.errors import BadInput, Conflict, Refused, Transient
 from shared.ledger import Outcome, run_key
+from shared.pinned_images import unpinned
 from shared.receipt_keys import current
 from shared.rollouts import production
 from shared.step import Step
@@ -38,7 +39,8 @@ def _looked_for(order: Order, step: Step) -> Progress:
 
 
 def _started(order: Order, step: Step) -> Progress:
-    if problem := _altered(order, step) or _moved(order, step):
+    environment = step.cloud.environment
+    if problem := _altered(order, step) or _moved(order, step) or unpinned(environment.serving_image, environment):
         return Failed((problem,))
     key = run_key(order.run, "upload")
     step.ledger.claim(key, step.cloud.environment.lease_seconds)

@@ -1,5 +1,6 @@
 """One recorded job per attempt, whatever is repeated, lost, refused or slow; a failed one is made again."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,6 +147,17 @@ def test_a_job_that_vertex_ai_refuses_to_make_ends_the_run_with_the_reason(cloud
     assert launch(cloud) == 200
     assert published(cloud) == first
     assert jobs(cloud) == []
+
+
+@pytest.mark.parametrize("image", ["", "mine:1", "mine@sha256:12"])
+def test_where_images_go_by_their_digest_no_other_is_trained(cloud: MemoryCloud, image: str) -> None:
+    cloud.environment = replace(cloud.environment, images_by_digest=True)
+    settings = f'[data]\ntarget = "digit"\n[threshold]\nat_least = 5\n[training]\nimage = "{image}"\n'
+    cloud.data.put("settings/digits.toml", settings.encode())
+    assert launch(cloud) == 200
+    (reason,) = data_of(cloud, "runs/digits/000001/end")["reasons"]
+    assert "is not named by its digest" in reason
+    assert (jobs(cloud), "vertex.create_job" in cloud.door.effects) == ([], False)
 
 
 @pytest.fixture

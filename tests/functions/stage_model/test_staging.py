@@ -50,6 +50,26 @@ def stage(cloud: MemoryCloud) -> int:
     return send(cloud, "stage_model", event("deployment-approved"))
 
 
+def test_where_images_go_by_their_digest_no_other_is_served() -> None:
+    cloud = MemoryCloud({"SERIN_IMAGES": "by-digest"})
+    open_run(cloud)
+    record(cloud, "decision", DECIDED)
+    leave_artefacts(cloud)
+    assert stage(cloud) == 200
+    (reason,) = end(cloud)["reasons"]
+    assert "'serin-serving:test' is not named by its digest" in reason
+    assert effects(cloud) == []
+
+
+def test_an_image_that_is_named_by_its_digest_is_served() -> None:
+    cloud = MemoryCloud({"SERIN_IMAGES": "by-digest", "SERIN_SERVING_IMAGE": f"serin-serving@sha256:{'a' * 64}"})
+    open_run(cloud)
+    record(cloud, "decision", DECIDED)
+    leave_artefacts(cloud)
+    assert stage(cloud) == 200
+    assert "vertex.upload" in effects(cloud)
+
+
 def effects(cloud: MemoryCloud) -> list[str]:
     changing = ("vertex.upload", "vertex.create_endpoint", "vertex.deploy")
     return [effect for effect in cloud.door.effects if effect in changing]
