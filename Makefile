@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 PACKAGES := shared local cli deploy serving_image training_image
 FUNCTIONS := $(notdir $(patsubst %/main.py,%,$(wildcard functions/*/main.py)))
 
+SCRIPTS := deploy.sh $(wildcard examples/*.sh) .ci/run
+
 # Processes by the dozen import the same modules: they are compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -26,6 +28,7 @@ check: $(READY)
 		MYPYPATH=functions/$$function $(BIN)/mypy functions/$$function; \
 	done
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck $(SCRIPTS)
 	$(BIN)/python -m tests.cloudbuild
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows examples/github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout examples/github/workflows/*.yml
@@ -68,9 +71,9 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-# The whole of deploy.sh with the real gcloud against a loopback server: a deployment, a second one, its removal.
+# The whole of deploy.sh with gcloud against a loopback server: a deployment, a second one, its removal; minutes.
 deploy-check: $(READY)
-	SERIN_DEPLOY_CHECK=full $(BIN)/pytest -q -n 2 tests/deploy
+	SERIN_DEPLOY_CHECK=full $(BIN)/pytest -q -s tests/deploy/test_on_gcloud.py
 
 # A short story on an installation: cloudbuild.yaml names one (SERIN_STORY_PROJECT), else a local one is made for it.
 story: $(READY)
