@@ -17,7 +17,7 @@ from deploy.table import load
 
 # Together ten minutes: as long as Google says that a permission or a new metric may take to be known everywhere.
 _WAITS_SECONDS = (5, 10, 20, 40, 60, 60, 60, 60, 60, 60, 60, 60, 45)
-# Functions that are built at the same time; a new project may run ten builds at once.
+# Functions are built by Cloud Build, where a new project may run ten builds at once.
 _AT_ONCE = 6
 _DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
 
@@ -80,7 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--training-image", default="", metavar="IMAGE@DIGEST", type=_by_digest, help="used instead of building one")
     add("--serving-image", default="", metavar="IMAGE@DIGEST", type=_by_digest, help="used instead of building one")
     add("--binary-authorization", action="store_true", help="functions run only what the project's policy admits")
-    add("--at-once", type=int, default=_AT_ONCE, metavar="N", help="functions and images built at the same time")
+    add(
+        "--at-once",
+        type=int,
+        default=_AT_ONCE,
+        metavar="N",
+        help="steps carried out at the same time, of those that need not wait for each other",
+    )
     add("--transcript", type=Path, metavar="FILE", help="write every command and gcloud's answer to a file")
     return parser
 

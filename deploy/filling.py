@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy import alerts, dashboard, images, metrics, source
-from deploy.gcloud import Failed, Gcloud
+from deploy.gcloud import Answer, Failed, Gcloud
+from deploy.once import Once
 from deploy.steps import Command
 from deploy.target import Target
 
+_ADDRESSES = "--format=json(name,serviceConfig.uri)"
 _PLACEHOLDER = re.compile(r"\{([a-z]+)(?::([A-Za-z_-]+))?\}")
 
 
@@ -36,7 +38,8 @@ class Filling:
     folder: Path  # where its files are written
     write_source: Callable[[str, Path], None] = source.write
     write_context: Callable[[str, Path], None] = images.write
-    _known: dict[str, str] = field(default_factory=dict)
+    _known: Once[str, str] = field(default_factory=Once)
+    _listed: Once[Command, Answer] = field(default_factory=Once)
 
     def filled(self, command: Command) -> Command:
         """The command as gcloud takes it, the files that it names written. Raises Failed and Gone."""
@@ -52,10 +55,10 @@ class Filling:
             folder = self.folder / f"{kind}-{name}"
             (self.write_source if kind == "source" else self.write_context)(name, folder)
             return str(folder)
-        if kind in ("number", "uri", "image"):
-            if found[0] not in self._known:
-                self._known[found[0]] = self._asked(kind, name)
-            return self._known[found[0]]
+        if kind == "uri":
+            return self._known(found[0], lambda: self._address(name))
+        if kind in ("number", "image"):
+            return self._known(found[0], lambda: self._asked(kind, name))
         if kind in ("policy", "panel"):
             return self._full_name(kind, name)
         return found[0]
@@ -80,12 +83,20 @@ class Filling:
             raise Failed(command, answer.err)
         return answer.out.strip()
 
+    def _address(self, function: str) -> str:
+        """Where a function answers, from one list of all: they are deployed before anybody asks."""
+        command: Command = ("functions", "list", "--v2", f"--regions={self.target.region}", _ADDRESSES)
+        answer = self._listed(command, lambda: self.gcloud(command))
+        if answer.status:
+            raise Failed(command, answer.err)
+        for each in json.loads(answer.out or "[]"):
+            if each["name"].rpartition("/")[2] == function and (uri := each.get("serviceConfig", {}).get("uri")):
+                return str(uri)
+        raise Failed(command, f"NOT_FOUND: {function} has no address")
+
     def _question(self, kind: str, name: str) -> Command:
         if kind == "number":
             return ("projects", "describe", self.target.project, "--format=value(projectNumber)")
-        if kind == "uri":
-            region = f"--region={self.target.region}"
-            return ("functions", "describe", name, "--gen2", region, "--format=value(serviceConfig.uri)")
         digest = "--format=value(image_summary.fully_qualified_digest)"
         return ("artifacts", "docker", "images", "describe", images.named(self.target, name), digest)
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from deploy.roles import PUBSUB_AGENT, bucket_role, role
-from deploy.steps import Look, Step, bound
-from deploy.target import BUILDER, PUSHER, REPOSITORY, TRAINER, Target, account_of
+from deploy.steps import Look, Step, bound, thing
+from deploy.target import BUILDER, PUSHER, REPOSITORY, SERVER, TRAINER, Target, account_of
 
 SERVICES = (
     "aiplatform",
@@ -53,8 +53,8 @@ def services(target: Target) -> Iterator[Step]:
 
 
 def accounts(target: Target, table: dict[str, Any]) -> Iterator[Step]:
-    """One service account per function, and one each for pushing, training and building."""
-    for name in (PUSHER, TRAINER, BUILDER, *map(account_of, table["functions"])):
+    """One service account per function, and one each for pushing, training, serving and building."""
+    for name in (PUSHER, TRAINER, SERVER, BUILDER, *map(account_of, table["functions"])):
         email = target.email(name)
         group = ("iam", "service-accounts")
         yield Step(
@@ -62,11 +62,13 @@ def accounts(target: Target, table: dict[str, Any]) -> Iterator[Step]:
             ((*group, "create", name, f"--display-name={name}"),),
             Look((*group, "describe", email, "--format=json"), among=(*group, "list", "--format=json(email)")),
             ((*group, "delete", email),),
+            together="service accounts",
+            thing=thing(group, email),
         )
 
 
 def buckets(target: Target) -> Iterator[Step]:
-    """Data with versions of its objects, state that nobody may shorten, artefacts."""
+    """Data with versions of its objects, state that nobody may shorten, artefacts, and what builds leave."""
     key = (f"--default-encryption-key={target.key}",) if target.key else ()
     if target.key:
         yield role(("kms", "keys"), target.key, "roles/cloudkms.cryptoKeyEncrypterDecrypter", STORAGE_AGENT)
@@ -74,6 +76,7 @@ def buckets(target: Target) -> Iterator[Step]:
         (target.data, ("--soft-delete-duration=0",)),
         (target.state, (f"--retention-period={_RETENTION_SECONDS}s",)),
         (target.artefacts, ()),
+        (target.builds, ()),
     )
     for name, flags in wanted:
         url = f"gs://{name}"
@@ -87,6 +90,8 @@ def buckets(target: Target) -> Iterator[Step]:
                 among=("storage", "buckets", "list", "--format=json(name,location)"),
             ),
             (*lift, ("storage", "rm", "--recursive", url)),
+            together="buckets",
+            thing=thing(("storage", "buckets"), url),
         )
     yield _versions(f"gs://{target.data}")
 
@@ -111,6 +116,8 @@ def topics(table: dict[str, Any]) -> Iterator[Step]:
             ((*group, "create", topic),),
             Look((*group, "describe", topic, "--format=json"), among=(*group, "list", "--format=json(name)")),
             ((*group, "delete", topic),),
+            together="topics",
+            thing=thing(group, topic),
         )
 
 
@@ -139,6 +146,7 @@ def repository(target: Target) -> Iterator[Step]:
         ((*group, "create", *there, "--repository-format=docker"),),
         Look((*group, "describe", *there, "--format=json")),
         ((*group, "delete", *there),),
+        thing=thing(group, REPOSITORY),
     )
     yield role(group, REPOSITORY, "roles/artifactregistry.writer", builder, there[1])
     yield bucket_role(target.artefacts, "roles/storage.objectViewer", builder)

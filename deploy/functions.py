@@ -5,8 +5,8 @@ from typing import Any
 
 from deploy import images, source
 from deploy.roles import PUBSUB_AGENT, role
-from deploy.steps import Command, Look, Step, field
-from deploy.target import BUILDER, PUSHER, REPOSITORY, TRAINER, Target, account_of, deployed_name
+from deploy.steps import Command, Look, Step, field, thing
+from deploy.target import BUILDER, PUSHER, REPOSITORY, SERVER, TRAINER, Target, account_of, deployed_name
 
 
 def functions(target: Target, table: dict[str, Any]) -> Iterator[Step]:
@@ -26,6 +26,7 @@ def functions(target: Target, table: dict[str, Any]) -> Iterator[Step]:
             ),
             (("functions", "delete", name, "--gen2", place),),
             together="functions",
+            thing=thing(("run", "services"), name),
         )
     for function in table["functions"]:
         member = target.account(PUSHER)
@@ -47,6 +48,11 @@ def _flags(target: Target, table: dict[str, Any], function: str, duty: dict[str,
         "SERIN_TRAINING_IMAGE": images.used(target, "training_image"),
         "SERIN_SERVING_IMAGE": images.used(target, "serving_image"),
         "SERIN_TRAINING_SERVICE_ACCOUNT": target.email(TRAINER),
+        "SERIN_SERVING_SERVICE_ACCOUNT": target.email(SERVER),
+        "SERIN_PUSH_ACCOUNT": target.email(PUSHER),
+        "SERIN_PUSH_AUDIENCE": target.audience(function),
+        "SERIN_IMAGES": "by-digest",
+        "SERIN_BINARY_AUTHORIZATION": "default" if target.binary_authorization else "",
     }
     secrets = target.secrets if function == "notify" else {}
     place = f"projects/{target.project}/locations/{target.region}"
@@ -72,10 +78,9 @@ def subscriptions(target: Target, table: dict[str, Any]) -> Iterator[Step]:
     """Every push subscription of the wiring, with what Pub/Sub needs to give up a message of it."""
     group = ("pubsub", "subscriptions")
     for each in table["subscriptions"]:
-        dead = each["topic"] != table["dead_letters"]
         yield Step(
             f"subscription {each['name']}",
-            ((*group, "create", each["name"], *_subscription_flags(target, table, each, dead)),),
+            ((*group, "create", each["name"], *_subscription_flags(target, table, each)),),
             Look(
                 (*group, "describe", each["name"], "--format=json"),
                 field("filter", each["filter"]),
@@ -83,12 +88,15 @@ def subscriptions(target: Target, table: dict[str, Any]) -> Iterator[Step]:
             ),
             ((*group, "delete", each["name"]),),
             frozen="a subscription's filter cannot be changed: delete the subscription and run this again",
+            together="subscriptions",
+            thing=thing(group, each["name"]),
         )
-        if dead:
+    for each in table["subscriptions"]:
+        if each["topic"] != table["dead_letters"]:
             yield role(group, each["name"], "roles/pubsub.subscriber", PUBSUB_AGENT)
 
 
-def _subscription_flags(target: Target, table: dict[str, Any], each: dict[str, str], dead: bool) -> Command:
+def _subscription_flags(target: Target, table: dict[str, Any], each: dict[str, str]) -> Command:
     uri = f"{{uri:{deployed_name(each['function'])}}}"
     letters = (
         f"--dead-letter-topic={table['dead_letters']}",
@@ -98,11 +106,11 @@ def _subscription_flags(target: Target, table: dict[str, Any], each: dict[str, s
         f"--topic={each['topic']}",
         f"--push-endpoint={uri}/projects/{target.project}/topics/{each['topic']}",
         f"--push-auth-service-account={target.email(PUSHER)}",
-        f"--push-auth-token-audience={uri}",
+        f"--push-auth-token-audience={target.audience(each['function'])}",
         f"--ack-deadline={table['ack_deadline_seconds']}",
         f"--min-retry-delay={table['retry_min_seconds']}s",
         f"--max-retry-delay={table['retry_max_seconds']}s",
         "--expiration-period=never",
         *((f"--message-filter={each['filter']}",) if each["filter"] else ()),
-        *(letters if dead else ()),
+        *(letters if each["topic"] != table["dead_letters"] else ()),
     )

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +14,12 @@ from deploy.steps import Command
 # What gcloud says of an account, a permission or a metric that not everybody has heard of yet.
 _UNSETTLED = ("permission_denied", "does not have", "does not exist", "cannot find metric")
 _ABSENT = ("not_found", "not found", "does not exist")
+# Nobody is asked anything, and no command looks for updates or proposes a survey.
+_QUIET = {
+    "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+    "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+    "CLOUDSDK_SURVEY_DISABLE_PROMPTS": "true",
+}
 
 
 class Failed(Exception):
@@ -46,15 +53,17 @@ class InstalledGcloud:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, command: Command, /) -> Answer:
+        began = time.monotonic()
         answer = self._answer(command)
         if self.transcript:
-            line = json.dumps({"command": command, "status": answer.status, "out": answer.out, "err": answer.err})
+            told = {"status": answer.status, "out": answer.out, "err": answer.err}
+            line = json.dumps({"command": command, **told, "seconds": round(time.monotonic() - began, 2)})
             with self._lock, self.transcript.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
         return answer
 
     def _answer(self, command: Command) -> Answer:
-        environment = {**os.environ, "CLOUDSDK_CORE_PROJECT": self.project, "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+        environment = {**os.environ, **_QUIET, "CLOUDSDK_CORE_PROJECT": self.project}
         try:
             done = subprocess.run(("gcloud", *command), env=environment, capture_output=True, text=True, check=False)
         except FileNotFoundError:

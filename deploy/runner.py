@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 
 from deploy.filling import Filling, Gone
 from deploy.gcloud import Answer, Failed, Gcloud, absent, unsettled
+from deploy.once import Once
 from deploy.steps import Command, Look, Step
 
 
@@ -35,7 +37,8 @@ class Runner:
     sleep: Callable[[float], None]
     say: Callable[[str], None]
     at_once: int = 1  # how many steps of one kind that need not wait for each other
-    _seen: dict[Command, Answer] = field(default_factory=dict)
+    _seen: Once[Command, Answer] = field(default_factory=Once)
+    _new: set[str] = field(default_factory=set)  # things that were made in this run: no role was given on them before
 
     def deploy(self, steps: Sequence[Step]) -> Report:
         """Makes what is missing, in order; stops at the first failure."""
@@ -46,32 +49,41 @@ class Runner:
         return self._each([step for step in reversed(steps) if step.remove], self._remove)
 
     def _each(self, steps: Sequence[Step], act: Callable[[Step], bool]) -> Report:
-        outcomes: list[tuple[Step, bool | Failed]] = []
+        outcomes: dict[int, bool | Failed] = {}
         for batch in _batches(steps):
             ended = self._batch(batch, act)
-            outcomes += ended
-            if any(isinstance(outcome, Failed) for _, outcome in ended):
+            outcomes |= ended
+            if any(isinstance(outcome, Failed) for outcome in ended.values()):
                 break
-        failures = [str(outcome) for _, outcome in outcomes if isinstance(outcome, Failed)]
-        finished = {id(step) for step, outcome in outcomes if not isinstance(outcome, Failed)}
+            if len(batch) > 1 and not any(ended.values()):
+                self.say(f"{batch[0].together}: nothing to do for {len(batch)}")
+        failures = [str(outcome) for outcome in outcomes.values() if isinstance(outcome, Failed)]
         return Report(
-            tuple(step.title for step, outcome in outcomes if outcome is True),
-            tuple(step.title for step, outcome in outcomes if outcome is False),
-            tuple(step.title for step in steps if id(step) not in finished),
+            tuple(step.title for step in steps if outcomes.get(id(step)) is True),
+            tuple(step.title for step in steps if outcomes.get(id(step)) is False),
+            tuple(step.title for step in steps if not isinstance(outcomes.get(id(step)), bool)),
             "\n".join(failures),
         )
 
-    def _batch(self, batch: Sequence[Step], act: Callable[[Step], bool]) -> list[tuple[Step, bool | Failed]]:
-        def attempt(step: Step) -> bool | Failed:
-            try:
-                return act(step)
-            except Failed as failed:
-                return failed
+    def _batch(self, batch: Sequence[Step], act: Callable[[Step], bool]) -> dict[int, bool | Failed]:
+        """What became of each step; after a failure what has begun is finished, and nothing else is begun."""
+        outcomes: dict[int, bool | Failed] = {}
+
+        def carry_out(lane: Sequence[Step]) -> None:
+            for step in lane:
+                if any(isinstance(outcome, Failed) for outcome in list(outcomes.values())):
+                    return
+                try:
+                    outcomes[id(step)] = act(step)
+                except Failed as failed:
+                    outcomes[id(step)] = failed
 
         if len(batch) == 1 or self.at_once == 1:
-            return _until_failed((step, attempt(step)) for step in batch)
+            carry_out(batch)
+            return outcomes
         with ThreadPoolExecutor(self.at_once) as pool:
-            return list(zip(batch, pool.map(attempt, batch), strict=True))
+            list(pool.map(carry_out, _lanes(batch)))
+        return outcomes
 
     def _ensure(self, step: Step) -> bool:
         if self._stands(step):
@@ -84,10 +96,11 @@ class Runner:
         return True
 
     def _stands(self, step: Step) -> bool:
-        if step.look is None:
+        if step.look is None or step.on in self._new:
             return False
         answer = self._look(step.look)
         if absent(answer):
+            self._new |= {step.thing} - {""}
             return False
         if answer.status:
             raise Failed(step.look.command, answer.err)
@@ -125,9 +138,7 @@ class Runner:
 
     def _look(self, look: Look) -> Answer:
         listed = look.among or look.command
-        if listed not in self._seen:
-            self._seen[listed] = self._patiently(listed, lambda each: unsettled(each) and not absent(each))
-        answer = self._seen[listed]
+        answer = self._seen(listed, lambda: self._patiently(listed, lambda each: unsettled(each) and not absent(each)))
         return _entry(answer, look.command) if look.among and not answer.status else answer
 
     def _patiently(self, command: Command, again: Callable[[Answer], bool]) -> Answer:
@@ -153,13 +164,12 @@ def _batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
             yield from ([step] for step in group)
 
 
-def _until_failed(outcomes: Iterator[tuple[Step, bool | Failed]]) -> list[tuple[Step, bool | Failed]]:
-    done = []
-    for step, outcome in outcomes:
-        done.append((step, outcome))
-        if isinstance(outcome, Failed):
-            break
-    return done
+def _lanes(batch: Sequence[Step]) -> list[list[Step]]:
+    """Steps on the same thing one after another; the longest such row is begun first, so that it is not waited for."""
+    lanes: dict[str, list[Step]] = defaultdict(list)
+    for number, step in enumerate(batch):
+        lanes[step.on or str(number)].append(step)
+    return sorted(lanes.values(), key=len, reverse=True)
 
 
 def _entry(listed: Answer, described: Command) -> Answer:

@@ -26,7 +26,8 @@ class Step:
     """One thing on Google Cloud: how to see, make and remove it.
 
     Without `look`, making is repeatable by itself. `frozen` says why a thing that differs cannot be changed in place;
-    one that is `renewed` is removed and made again. Neighbours with the same `together` do not wait for each other.
+    one that is `renewed` is removed and made again. Neighbours with the same `together` do not wait for each other,
+    except those `on` the same thing: a policy can be changed by one at a time. `thing` is what others are on.
     """
 
     title: str
@@ -36,6 +37,13 @@ class Step:
     frozen: str = ""
     renewed: bool = False
     together: str = ""
+    thing: str = ""
+    on: str = ""
+
+
+def thing(group: Command, name: str) -> str:
+    """What a step makes, or gives a role on, in one word."""
+    return " ".join((*group, name))
 
 
 def bound(role: str, member: str) -> Callable[[str], bool]:

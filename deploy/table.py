@@ -46,6 +46,7 @@ def derive() -> dict[str, Any]:
                 "writes_artefacts": name in wiring.WRITES_ARTEFACTS,
                 "uses_vertex": name in wiring.USES_VERTEX,
                 "vertex": sorted(wiring.VERTEX.get(name, ())),
+                "cloud_run": sorted(wiring.CLOUD_RUN.get(name, ())),
                 "starts_jobs": name in wiring.STARTS_JOBS,
                 "memory_mebibytes": wiring.MEMORY_MEBIBYTES[name],
             }

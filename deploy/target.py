@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 PUSHER = "serin-push"
 TRAINER = "serin-training"
+SERVER = "serin-serving"
 BUILDER = "serin-build"
 REPOSITORY = "serin"
 
@@ -37,6 +38,11 @@ class Target:
         return self.buckets[2] if self.buckets else f"{self.project}-serin-artefacts"
 
     @property
+    def builds(self) -> str:
+        """Where a delivery leaves which images it made."""
+        return f"{self.project}-serin-builds"
+
+    @property
     def secrets(self) -> dict[str, str]:
         """The variables of notify that hold secrets, and where each is kept."""
         named = {"SERIN_NOTIFY_URLS": self.notify_secret, "SERIN_NOTIFY_CHANNELS": self.channels_secret}
@@ -47,6 +53,13 @@ class Target:
 
     def email(self, name: str) -> str:
         return f"{name}@{self.project}.iam.gserviceaccount.com"
+
+    def audience(self, function: str) -> str:
+        """What a push's token to a function is for: its address at Cloud Functions, known before the function is there.
+
+        The service behind the function takes tokens for that beside those for its own: docs/decisions/push-tokens.md.
+        """
+        return f"https://{self.region}-{self.project}.cloudfunctions.net/{deployed_name(function)}"
 
     def image(self, name: str) -> str:
         """An image of ours in the registry, without tag."""

@@ -31,6 +31,7 @@ def _metric(metric: dict[str, Any]) -> Step:
         ),
         ((*group, "delete", name),),
         renewed=True,
+        together="metrics",
     )
 
 
@@ -42,6 +43,7 @@ def _alert(name: str, made: dict[str, Any]) -> Step:
         Look((*group, "list", "--format=json(name,userLabels)"), listed("userLabels", made["userLabels"])),
         ((*group, "delete", f"{{policy:{name}}}"),),
         renewed=True,
+        together="alert policies",
     )
 
 

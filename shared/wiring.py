@@ -153,6 +153,27 @@ VERTEX: Mapping[str, frozenset[str]] = {
         }
     ),
 }  # fmt: skip
+# What the same effects are on Cloud Run, for a model that is served or trained there; batches are scored on Vertex AI.
+_ON_CLOUD_RUN: Mapping[str, frozenset[str]] = {
+    "vertex.get_endpoint": frozenset({"run.get_service"}),
+    "vertex.deploy": frozenset({"run.create_service", "run.deploy", "run.get_service"}),
+    "vertex.undeploy": frozenset({"run.delete_service", "run.get_service", "run.undeploy"}),
+    "vertex.set_split": frozenset({"run.get_service", "run.set_split"}),
+    "vertex.get_operation": frozenset({"run.get_operation"}),
+    "vertex.predict": frozenset({"run.get_service", "run.identity", "run.predict"}),
+    "vertex.create_job": frozenset({"run.create_job", "run.get_job"}),
+    "vertex.list_jobs": frozenset({"run.list_jobs"}),
+    "vertex.get_job": frozenset({"run.get_execution", "run.get_job"}),
+    "vertex.cancel_job": frozenset({"run.cancel_execution", "run.get_job"}),
+    "logging.list": frozenset({"logging.list"}),
+}
+
+
+def _on_cloud_run(calls: frozenset[str]) -> frozenset[str]:
+    return frozenset().union(*(_ON_CLOUD_RUN.get(call, frozenset()) for call in calls))
+
+
+CLOUD_RUN: Mapping[str, frozenset[str]] = {name: asked for name in VERTEX if (asked := _on_cloud_run(VERTEX[name]))}
 USES_VERTEX = frozenset(VERTEX)
 STARTS_JOBS = frozenset(name for name, calls in VERTEX.items() if "vertex.create_job" in calls)
 # Reading a big upload holds many rows at once; the Vertex AI client alone needs more than 256 MiB.

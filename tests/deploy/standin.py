@@ -167,7 +167,7 @@ def _entry(group: str, name: str, flags: Flags) -> dict[str, Any]:
             return {"email": name}
         case "functions":
             label = flags["update-labels"].partition("=")[::2]
-            return {"name": name, "labels": dict([label]), "serviceConfig.uri": uri(name)}
+            return {"name": name, "labels": dict([label]), "serviceConfig": {"uri": uri(name)}}
         case "pubsub subscriptions":
             return {"name": name, "filter": flags.get("message-filter", "")}
         case "storage buckets":

@@ -4,7 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
-from dataclasses import replace
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from deploy import table
 from deploy.gcloud import Answer
 from deploy.plan import PUSHER, TRAINER, account_of, deployed_name
+from deploy.runner import Runner
 from deploy.steps import Command
 from shared.wiring import FUNCTIONS, SUBSCRIPTIONS, TOPICS, may_publish
 from tests.deploy.deploying import TARGET, deployed, runner, steps
@@ -68,14 +69,16 @@ def test_the_table_that_the_plan_is_made_from_is_current() -> None:
 def test_every_topic_and_every_subscription_stands_as_the_wiring_says() -> None:
     standing = complete().standing
     assert set(standing.named("pubsub topics")) == set(TOPICS)
-    found = standing.named("pubsub subscriptions")
+    found, functions = standing.named("pubsub subscriptions"), standing.named("functions")
     assert set(found) == {each.name for each in SUBSCRIPTIONS}
     for each in SUBSCRIPTIONS:
         flags, address = found[each.name], uri(deployed_name(each.function))
         assert flags.get("message-filter", "") == each.filter
         assert flags["topic"] == each.topic
         assert flags["push-endpoint"] == f"{address}/projects/p-1/topics/{each.topic}"
-        assert flags["push-auth-token-audience"] == address
+        values = dict(each.split("=", 1) for each in functions[deployed_name(each.function)]["set-env-vars"].split(","))
+        assert flags["push-auth-token-audience"] == values["SERIN_PUSH_AUDIENCE"]
+        assert flags["push-auth-service-account"] == values["SERIN_PUSH_ACCOUNT"]
         assert (flags["ack-deadline"], flags["expiration-period"]) == ("600", "never")
         assert ("dead-letter-topic" in flags) == (each.topic != "dead-letters")
 
@@ -189,20 +192,56 @@ def test_what_watches_is_made_anew_when_it_is_not_as_planned(group: str, name: s
     assert gcloud.standing == complete().standing
 
 
-def test_functions_that_need_not_wait_for_each_other_all_finish_when_one_fails() -> None:
-    class Refusing(StandIn):
+class OneAtATime(StandIn):
+    """A stand-in that several may ask at once, and that says whether two ever changed one policy at the same time."""
+
+    def __init__(self, standing: Standing | None = None) -> None:
+        super().__init__(standing)
+        self.lock, self.changing, self.clashes = threading.Lock(), set[Command](), list[Command]()
+
+    def __call__(self, command: Command, /) -> Answer:
+        binds = "add-iam-policy-binding" in command
+        policy = tuple(each for each in command if not each.startswith("--")) if binds else ()
+        with self.lock:
+            self.clashes += [policy] if policy in self.changing else []
+            self.changing |= {policy} - {()}
+            answer = super().__call__(command)
+        threading.Event().wait(0)  # the others' turn
+        with self.lock:
+            self.changing -= {policy}
+        return answer
+
+
+def test_several_steps_at_once_make_the_same_and_never_change_one_policy_together() -> None:
+    gcloud = OneAtATime()
+    assert together(gcloud).deploy(steps()).failure == ""
+    assert gcloud.standing == complete().standing
+    assert gcloud.clashes == []
+    assert len(gcloud.commands) == len(complete().commands)
+    assert together(gcloud).destroy(steps()).failure == ""
+    assert gcloud.standing.made == {}
+
+
+def test_what_has_begun_is_finished_when_one_of_several_fails_and_nothing_more_is_begun() -> None:
+    class Refusing(OneAtATime):
         def __call__(self, command: Command, /) -> Answer:
             if command[:3] == ("functions", "deploy", "launch-training"):
                 return Answer(1, err="build failed")
             return super().__call__(command)
 
-    gcloud = Refusing(replace(complete().standing, made={}, policies={}))
-    together = runner(gcloud)
-    together.at_once = 4
-    report = together.deploy(steps())
+    gcloud = Refusing()
+    report = together(gcloud).deploy(steps())
     assert "build failed" in report.failure
-    assert report.left[0] == "function launch-training"
-    assert set(gcloud.standing.named("functions")) == {deployed_name(each) for each in FUNCTIONS} - {"launch-training"}
+    assert "function launch-training" in report.left
+    made = {f"function {name}" for name in gcloud.standing.named("functions")}
+    assert made == {title for title in report.made if title.startswith("function ")}
+    assert len(made) < len(FUNCTIONS) - 1
+
+
+def together(gcloud: StandIn) -> Runner:
+    carrying_out = runner(gcloud)
+    carrying_out.at_once = 4
+    return carrying_out
 
 
 def test_names_of_service_accounts_are_no_longer_than_google_allows() -> None:

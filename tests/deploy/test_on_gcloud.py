@@ -1,6 +1,7 @@
 """The real deploy.sh with the real gcloud against a loopback server: a slice always, the whole in `make deploy-check`.
 
-What then stands is read from what the server was asked, and compared with the wiring.
+What then stands is read from what the server was asked, and compared with the wiring. The slice runs the installed
+command; the whole has it started once (gcloud_server.py): its start is most of the time of each of 600 commands.
 """
 
 import json
@@ -8,7 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,15 +37,49 @@ def cloud() -> Iterator[Loopback]:
         assert found.errors == []
 
 
-def deploy(cloud: Loopback, home: Path, *arguments: str) -> list[Request]:
-    """The requests with which a run of deploy.sh asked to change something."""
-    before = len(cloud.requests)
-    gcloud = shutil.which("gcloud") or ""
-    path = f"{Path(gcloud).parent}{os.pathsep}/usr/bin:/bin"
-    environment = {**cloud.environment(str(home)), "PATH": path, "HOME": str(home), "PYTHON": sys.executable}
+def environment_of(cloud: Loopback, home: Path, gcloud: Path) -> dict[str, str]:
+    path = f"{gcloud.parent}{os.pathsep}/usr/bin:/bin"
+    return {**cloud.environment(str(home)), "PATH": path, "HOME": str(home), "PYTHON": sys.executable}
+
+
+@contextmanager
+def started_once(cloud: Loopback, home: Path) -> Iterator[Path]:
+    """A command that is gcloud without its start; the installed one where gcloud brings no interpreter of its own."""
+    installed = Path(shutil.which("gcloud") or "")
+    root = installed.resolve().parent.parent
+    python = root / "platform" / "bundledpythonunix" / "bin" / "python3"
+    if not python.exists():
+        yield installed
+        return
+    (home / "bin").mkdir()
+    command = home / "bin" / "gcloud"
+    server = Path(__file__).with_name("gcloud_server.py")
+    library = [str(root / "lib" / "third_party"), str(root / "lib")]
+    with subprocess.Popen(
+        [str(python), str(server), str(home / "socket"), str(command), *library],
+        env=environment_of(cloud, home, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield command
+        process.stdin.close()
+
+
+def deploy(cloud: Loopback, home: Path, *arguments: str, gcloud: Path | None = None) -> list[Request]:
+    """The requests with which a run of deploy.sh asked to change something; what it says is shown as it comes."""
+    before, began = len(cloud.requests), time.monotonic()
+    environment = environment_of(cloud, home, gcloud or Path(shutil.which("gcloud") or ""))
     command = [str(ROOT / "deploy.sh"), PROJECT, REGION, *arguments]
-    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = []
+    with subprocess.Popen(
+        command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            said.append(line)
+            sys.stdout.write(f"{time.monotonic() - began:6.1f} s  {line}")
+            sys.stdout.flush()
+    assert process.returncode == 0, "".join(said)
     return [each for each in cloud.requests[before:] if each.mutates]
 
 
@@ -86,20 +123,26 @@ TAMPERED: dict[str, Callable[[State], None]] = {
 def test_the_whole_deployment_stands_as_wired_is_repeated_without_a_change_and_leaves_nothing(
     cloud: Loopback, tmp_path: Path
 ) -> None:
+    with started_once(cloud, tmp_path) as gcloud:
+        whole(cloud, tmp_path, gcloud)
+
+
+def whole(cloud: Loopback, home: Path, gcloud: Path) -> None:
+    """A deployment, a second one, and its removal."""
     before = {name: dict(each) for name, each in cloud.state.resources.items()}
-    record = ("--transcript", os.environ.get("SERIN_DEPLOY_TRANSCRIPT") or str(tmp_path / "transcript"))
-    assert deploy(cloud, tmp_path, *OPTIONS, *record)
+    record = ("--transcript", os.environ.get("SERIN_DEPLOY_TRANSCRIPT") or str(home / "transcript"))
+    assert deploy(cloud, home, *OPTIONS, *record, gcloud=gcloud)
     assert differences(cloud.state, SECRETS) == []
     for kind, tamper in TAMPERED.items():
         copy = State(json.loads(json.dumps(cloud.state.resources)), json.loads(json.dumps(cloud.state.policies)))
         tamper(copy)
         assert [each.split(":")[0] for each in differences(copy, SECRETS)] == [kind]
 
-    assert deploy(cloud, tmp_path, *OPTIONS, *record) == []
+    assert deploy(cloud, home, *OPTIONS, *record, gcloud=gcloud) == []
 
     kept = f"b/{STATE}/o/runs/1"  # which the retention would hold
     cloud.state.resources[kept] = {"name": "runs/1", "bucket": STATE, "generation": "1", "size": "2"}
-    assert deploy(cloud, tmp_path, *OPTIONS, "--destroy", "--yes", *record)
+    assert deploy(cloud, home, *OPTIONS, "--destroy", "--yes", *record, gcloud=gcloud)
     # Cloud Build keeps its history, which nobody can remove.
     assert {name: each for name, each in cloud.state.resources.items() if "/builds/" not in name} == before
     held = {

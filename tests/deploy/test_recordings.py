@@ -22,7 +22,7 @@ RECORDINGS = [json.loads(line) for line in Path(__file__).with_name("recordings.
 @pytest.fixture(scope="module")
 def complete() -> StandIn:
     wired = json.loads(Path(__file__).with_name("recorded_wiring.json").read_text())
-    recorded = replace(TARGET, key="", channels_secret="")
+    recorded = replace(TARGET, key="")
     gcloud = StandIn()
     assert runner(gcloud).deploy(plan(recorded, wired)).failure == ""
     return gcloud

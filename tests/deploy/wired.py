@@ -48,8 +48,12 @@ def _email(name: str) -> str:
     return f"serin-{_deployed(name)}@{PROJECT}.iam.gserviceaccount.com"
 
 
+def _audience(function: str) -> str:
+    return f"https://{REGION}-{PROJECT}.cloudfunctions.net/{_deployed(function)}"
+
+
 def _emails() -> set[str]:
-    return {_email(each) for each in (*wiring.FUNCTIONS, "push", "training", "build")}
+    return {_email(each) for each in (*wiring.FUNCTIONS, "push", "training", "serving", "build")}
 
 
 def _subscription_of(found: Any) -> tuple[Any, ...]:
@@ -75,7 +79,7 @@ def _subscriptions() -> dict[str, Any]:
             topic,
             each.filter,
             f"{address}/{topic}",
-            (_email("push"), address),
+            (_email("push"), _audience(each.function)),
             (f"{wiring.RETRY_MIN_SECONDS:.0f}s", f"{wiring.RETRY_MAX_SECONDS:.0f}s"),
             (None, None) if each.topic == DEAD_LETTERS else letters,
             600,
@@ -110,13 +114,16 @@ def _functions(secrets: Mapping[str, str]) -> dict[str, Any]:
         "SERIN_STATE_BUCKET": STATE,
         "SERIN_ARTEFACTS_BUCKET": ARTEFACTS,
         "SERIN_TRAINING_SERVICE_ACCOUNT": _email("training"),
+        "SERIN_SERVING_SERVICE_ACCOUNT": _email("serving"),
+        "SERIN_PUSH_ACCOUNT": _email("push"),
+        "SERIN_IMAGES": "by-digest",
     }
     return {
         _deployed(each): (
             (_email(each), _email("build")),
             ("python311", each),
             ("ALLOW_INTERNAL_ONLY", wiring.FUNCTION_TIMEOUT_SECONDS, f"{wiring.MEMORY_MEBIBYTES[each]}Mi"),
-            plain,
+            {**plain, "SERIN_PUSH_AUDIENCE": _audience(each)},
             {"SERIN_TRAINING_IMAGE": True, "SERIN_SERVING_IMAGE": True},
             dict(secrets) if each == "notify" else {},
         )
@@ -144,6 +151,7 @@ def _buckets() -> dict[str, Any]:
         DATA: (REGION, True, closed, (None, False)),
         STATE: (REGION, False, closed, (str(7 * 24 * 3600), False)),
         ARTEFACTS: (REGION, False, closed, (None, False)),
+        f"{PROJECT}-serin-builds": (REGION, False, closed, (None, False)),
     }
 
 
@@ -168,6 +176,18 @@ def _bindings_of(state: State) -> Bindings:
     }
 
 
+_CHANGES_SERVICES = {"run.create_service", "run.deploy", "run.set_split", "run.undeploy"}
+
+
+def _on_cloud_run(asked: frozenset[str]) -> list[str]:
+    """The roles from which Cloud Run takes these calls; the first holds the second and the last."""
+    if asked & {"run.create_job", *_CHANGES_SERVICES}:
+        return ["run.developer"]
+    cancels = ["run.jobsExecutor"] * ("run.cancel_execution" in asked)
+    calls = ["run.invoker"] * ("run.predict" in asked)
+    return [*cancels, *calls, "run.viewer"] if asked else []
+
+
 def _bindings(secrets: Mapping[str, str]) -> Bindings:
     wanted: Bindings = {}
 
@@ -184,6 +204,13 @@ def _bindings(secrets: Mapping[str, str]) -> Bindings:
         may(account, "storage.objectViewer", f"b/{STATE}", *[f"b/{DATA}"] * (function in wiring.READS_DATA),
             *[f"b/{ARTEFACTS}"] * (function in wiring.READS_ARTEFACTS))  # fmt: skip
         may(account, "aiplatform.user", *[project] * (function in wiring.USES_VERTEX))
+        asked = wiring.CLOUD_RUN.get(function, frozenset())
+        for granted in _on_cloud_run(asked):
+            may(account, granted, project)
+        server = f"{project}/serviceAccounts/{_email('serving')}"
+        may(account, "iam.serviceAccountUser", *[server] * bool(_CHANGES_SERVICES & asked))
+        images = f"{_HERE}/repositories/serin"
+        may(account, "artifactregistry.reader", *[images] * bool({"run.deploy", "run.create_job"} & asked))
         trainer = f"{project}/serviceAccounts/{_email('training')}"
         may(account, "iam.serviceAccountUser", *[trainer] * (function in wiring.STARTS_JOBS))
         may(_email("push"), "run.invoker", f"{_HERE}/services/{_deployed(function)}")
@@ -194,6 +221,9 @@ def _bindings(secrets: Mapping[str, str]) -> Bindings:
     may(_email("training"), "storage.objectCreator", f"b/{STATE}", f"b/{ARTEFACTS}")
     may(_email("training"), "pubsub.publisher", f"{topics}/evaluation-completed", f"{topics}/training-failed")
     may(_email("training"), "logging.logWriter", project)
+    may(_email("serving"), "storage.objectViewer", f"b/{STATE}", f"b/{ARTEFACTS}")
+    may(_email("serving"), "pubsub.publisher", f"{topics}/evidence-reported")
+    may(_email("serving"), "logging.logWriter", project)
     may(_email("build"), "logging.logWriter", project)
     may(_email("build"), "storage.objectViewer", project, f"b/{ARTEFACTS}")
     may(_email("build"), "artifactregistry.writer", f"{_HERE}/repositories/serin")

@@ -13,6 +13,16 @@ from tests.world.cloud import MemoryCloud
 from tests.world.permissions import Unpermitted, granted, permitted, unneeded
 from tests.world.running import announcement, deliver
 
+ON_CLOUD_RUN = {
+    "launch_training": {"roles/run.developer"},
+    "stage_model": {"roles/run.developer"},
+    "deploy_canary": {"roles/run.developer"},
+    "shift_traffic": {"roles/run.developer"},
+    "roll_back": {"roles/run.developer"},
+    "retire_model": {"roles/run.developer"},
+    "smoke_test": {"roles/run.invoker", "roles/run.viewer"},
+    "reconcile": {"roles/run.jobsExecutor", "roles/run.viewer"},
+}
 NOTHING_TO_REFUSE = {CLOCK_TICKED, DEAD_LETTERS}
 
 
@@ -34,6 +44,9 @@ def test_every_function_may_tell_people_what_it_refuses(subscription: wiring.Sub
         ("smoke_test", "data", "storage.read"),
         ("notify", "vertex", "vertex.deploy"),
         ("smoke_test", "vertex", "vertex.deploy"),
+        ("notify", "run", "run.get_service"),
+        ("smoke_test", "run", "run.deploy"),
+        ("reconcile", "run", "run.create_job"),
         ("check_rows", "deployment-approved", "pubsub.publish"),
         ("notify", "data-uploaded", "pubsub.publish"),
         ("stage_model", "state", "storage.delete"),
@@ -71,6 +84,8 @@ def test_the_deployment_gives_what_the_wiring_says_and_nothing_else() -> None:
         assert buckets == expected
         asks_vertex = any(call.startswith("vertex.") for call in wiring.VERTEX.get(function, ()))
         assert any("aiplatform" in " ".join(command) for command in bindings if member in command) == asks_vertex
+        on_run = {role for name, role in given if name == target.project and role.startswith("roles/run.")}
+        assert on_run == ON_CLOUD_RUN.get(function, set())
         assert any("logging.viewer" in role for _, role in given) == ("logging.list" in wiring.VERTEX.get(function, ()))
 
 

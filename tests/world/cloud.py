@@ -120,9 +120,10 @@ class MemoryCloud:
         self.vertex = MemoryVertex(self.now, _Watched(self, "vertex"))
         self.services = MemoryServices()
         wires = Wires(self.services, self.services.post, lambda _: {}, self.pass_time)
-        self.run_services: ServingBackend = CloudRunServices(self.environment, self.door, self.vertex, wires)
+        watched = _Watched(self, "run")
+        self.run_services: ServingBackend = CloudRunServices(self.environment, watched, self.vertex, wires)
         self.jobs = MemoryJobs(self.now)
-        self.run_jobs: TrainingBackend = CloudRunJobs(self.environment, self.door, self.jobs, self.jobs)
+        self.run_jobs: TrainingBackend = CloudRunJobs(self.environment, watched, self.jobs, self.jobs)
         self.spans = MemorySpans()
         self._tokens = 0
         self.refused: list[tuple[str, Message, str]] = []

@@ -25,11 +25,13 @@ def permitted(use: Use) -> bool:
             return effect in _READING and function in wiring.READS_ARTEFACTS
         case "vertex":
             return effect in wiring.VERTEX.get(function, ())
+        case "run":
+            return effect in wiring.CLOUD_RUN.get(function, ())
     return effect == "pubsub.publish" and thing in wiring.may_publish(function)
 
 
 def granted() -> set[Use]:
-    """What the wiring gives: reading as one, topics and calls of Vertex AI one by one."""
+    """What the wiring gives: reading as one, topics and calls of Vertex AI one by one; Cloud Run's follow."""
     given: set[Use] = {(function, "data", "read") for function in wiring.READS_DATA}
     given |= {(function, "artefacts", "read") for function in wiring.READS_ARTEFACTS}
     given |= {(function, "artefacts", "storage.create") for function in wiring.WRITES_ARTEFACTS}

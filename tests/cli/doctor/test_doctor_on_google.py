@@ -23,10 +23,11 @@ from cli.doctor.places import OnGoogle
 from cli.main import app
 from deploy.filling import Filling
 from deploy.gcloud import Answer
-from deploy.plan import Target, plan
+from deploy.plan import Target, deployed_name, plan
 from deploy.steps import Command, Step
 from deploy.table import load
 from shared.settings import DataSettings, Settings
+from shared.wiring import FUNCTIONS
 from tests.cli.doctor.loopback_google import LoopbackGoogle, serving
 
 PROJECT, REGION = "p-1", "europe-west1"
@@ -58,8 +59,11 @@ def quota(metric: str, value: int) -> dict[str, Any]:
 
 
 def answering(command: Command) -> Answer:
-    """What gcloud tells a deployment that asks for a number or an address."""
-    return Answer(0, "123456789012" if command[0] == "projects" else f"https://{command[2]}-x.a.run.app")
+    """What gcloud tells a deployment that asks for a number or for addresses."""
+    if command[0] == "projects":
+        return Answer(0, "123456789012")
+    names = map(deployed_name, FUNCTIONS)
+    return Answer(0, json.dumps([{"name": n, "serviceConfig": {"uri": f"https://{n}-x.a.run.app"}} for n in names]))
 
 
 @cache

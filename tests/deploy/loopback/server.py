@@ -15,7 +15,8 @@ from tests.deploy.loopback.storage import Storage
 
 _APIS = (
     "ARTIFACTREGISTRY", "CLOUDBUILD", "CLOUDFUNCTIONS", "CLOUDRESOURCEMANAGER", "CLOUDSCHEDULER", "CONTAINERANALYSIS",
-    "CLOUDKMS", "IAM", "LOGGING", "MONITORING", "PUBSUB", "RUN", "SECRETMANAGER", "SERVICEUSAGE", "STORAGE",
+    "AIPLATFORM", "CLOUDKMS", "IAM", "LOGGING", "MONITORING", "PUBSUB", "RUN", "SECRETMANAGER", "SERVICEUSAGE",
+    "STORAGE",
 )  # fmt: skip
 
 
@@ -46,6 +47,7 @@ class Loopback:
     def environment(self, home: str) -> dict[str, str]:
         """Variables for a gcloud that asks only this server, without account, prompts or reports of use."""
         return {
+            "http_proxy": self.url,  # Cloud Run and Vertex AI are asked at hosts whose names begin with the region
             "CLOUDSDK_CONFIG": home,
             "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
             "CLOUDSDK_CORE_PROJECT": PROJECT,
@@ -70,6 +72,7 @@ def serving(state: State | None = None) -> Iterator[Loopback]:
 
         def handle_one(self) -> None:
             content = self._content()
+            self.path = self.path[self.path.index("/", 8) :] if self.path.startswith("http://") else self.path
             with lock:
                 status, answer = self._answered(content)
                 loopback.requests.append(Request(self.command, self.path, _json(content), status))
