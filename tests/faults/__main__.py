@@ -110,9 +110,8 @@ def main(words: Sequence[str]) -> int:
 def _verdict(told: Sequence[Told], seconds: float) -> int:
     runs, exhausted = sum(each.runs for each in told), sum(each.exhausted for each in told)
     wrong = [each for each in told if each.wrong]
-    print(
-        f"\n{runs:,} runs of {len(told)} subjects in {seconds / 60:.1f} min: {exhausted} exhausted, {len(wrong)} wrong"
-    )
+    found = f"{exhausted} exhausted, {len(wrong)} wrong"
+    print(f"\n{runs:,} runs of {len(told)} subjects in {seconds / 60:.1f} min: {found}")
     return 1 if wrong else 0
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from shared.events import Notification
-from tests.faults.world import events, plain
+from tests.faults.world import endpoints_of, events, jobs_of, plain
 from tests.world.cloud import MemoryCloud
 
 _MARKS = ("clock", "sweeps")
@@ -30,12 +30,10 @@ def outcome(cloud: MemoryCloud) -> dict[str, Any]:
     }
     endpoints = {
         name: (sorted(each.deployed.items()), sorted(each.split.items()))
-        for name, each in sorted(cloud.vertex._endpoints.items())
+        for name, each in sorted(endpoints_of(cloud).items())
     }
     jobs = Counter(
-        (job.labels.get("serin-run"), job.labels.get("serin-attempt"))
-        for job in cloud.vertex._jobs.values()
-        if not job.ended
+        (job.labels.get("serin-run"), job.labels.get("serin-attempt")) for job in jobs_of(cloud) if not job.ended
     )
     scoring = Counter(job.labels.get("serin-score") for job in cloud.vertex._batch_jobs.values() if not job.ended)
     versions = Counter(version.labels.get("serin-run") for kept in cloud.vertex._versions.values() for version in kept)
@@ -68,7 +66,7 @@ def broken(cloud: MemoryCloud) -> str:
 
 def _traffic(cloud: MemoryCloud) -> Iterator[str]:
     """Traffic adds up, goes to what is deployed, and not to what was left; nothing is deployed twice."""
-    for name, endpoint in cloud.vertex._endpoints.items():
+    for name, endpoint in endpoints_of(cloud).items():
         shares = {key: share for key, share in endpoint.split.items() if share}
         if shares and sum(shares.values()) != 100:
             yield f"{name}: the split {shares} does not add up to 100"
@@ -101,7 +99,7 @@ def _was_shifted(cloud: MemoryCloud, model: str) -> bool:
 
 def _jobs(cloud: MemoryCloud) -> Iterator[str]:
     """The recorded job of an attempt is never cancelled; no job is made without a claim."""
-    for job in cloud.vertex._jobs.values():
+    for job in jobs_of(cloud):
         key = _job_key(job.labels)
         made = data_of(cloud, key)
         if made is not None and made["job"] == job.name and job.state == "CANCELLED":
@@ -145,11 +143,11 @@ def unfinished(cloud: MemoryCloud) -> str:
 
 
 def _left_behind(cloud: MemoryCloud) -> str:
-    for name, endpoint in cloud.vertex._endpoints.items():
+    for name, endpoint in endpoints_of(cloud).items():
         needed = 0 if name.endswith("-staging") else 1
         if len(endpoint.deployed) > needed:
             return f"{name}: {sorted(endpoint.deployed)} are deployed"
-    live = [job.name for job in cloud.vertex._jobs.values() if not job.ended]
+    live = [job.name for job in jobs_of(cloud) if not job.ended]
     return f"{live} run" if live else ""
 
 
@@ -176,7 +174,7 @@ def _rows(cloud: MemoryCloud) -> Iterator[str]:
 
 def _attempts(cloud: MemoryCloud) -> Iterator[str]:
     """One job of an attempt was left to run: the recorded one."""
-    for job in cloud.vertex._jobs.values():
+    for job in jobs_of(cloud):
         made = data_of(cloud, _job_key(job.labels))
         if job.state != "CANCELLED" and (made is None or made["job"] != job.name):
             yield f"{job.name} ran, and is not the recorded one"

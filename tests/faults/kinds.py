@@ -18,8 +18,18 @@ REFUSALS: Mapping[str, Callable[[], Exception]] = {
     "503": lambda: ServiceUnavailable("injected"),
     "timeout": lambda: Timeout("injected"),
 }
-STARTING = frozenset({"vertex.upload", "vertex.deploy", "vertex.undeploy", "vertex.create_endpoint"})
-LAGGING = frozenset({"vertex.list_jobs", "vertex.list_batch_jobs", "vertex.list_versions", "vertex.get_operation"})
+STARTING = frozenset(
+    {
+        "vertex.upload", "vertex.deploy", "vertex.undeploy", "vertex.create_endpoint",
+        "run.create_service", "run.deploy", "run.undeploy", "run.set_split",
+    }
+)  # fmt: skip
+LAGGING = frozenset(
+    {
+        "vertex.list_jobs", "vertex.list_batch_jobs", "vertex.list_versions", "vertex.get_operation",
+        "run.list_jobs", "run.get_operation",
+    }
+)  # fmt: skip
 """What may still answer as it was before the last change."""
 LISTING = "storage.list"
 """Consistent, but in pages: not of one moment."""

@@ -2,8 +2,8 @@
 
 A round of a situation is every run with at most so many switches from one delivery to another: 0, then 1, then 2, …,
 until more switches make no more runs, and then it was exhausted. A round for which the time was too short is a sample:
-its branches are drawn by chance, with a seed; it is begun anew when there is more time. A round of a story is as many of
-all its single faults as there is time for, in an order drawn with a seed; of pairs of faults there is no end.
+its branches are drawn by chance, with a seed; it is begun anew when there is more time. A round of a story is as many
+of all its single faults as there is time for, in an order drawn with a seed; of pairs of faults there is no end.
 """
 
 import random

@@ -10,9 +10,10 @@ from shared.envelope import Envelope, Message
 from shared.events import EvaluationCompleted, Event, EvidenceReported, RollbackRequested
 from shared.foreign import DATA_UPLOADED
 from shared.ids import ModelName, RunId
-from shared.jobs import Job, JobOrder
+from shared.jobs import Job
 from shared.ledger import Outcome, run_key
 from shared.rollouts import production_endpoint
+from tests.faults.world import endpoints_of, jobs_of
 from tests.functions.standing_run import event, ledger
 from tests.world.cloud import MemoryCloud
 from tests.world.running import announcement
@@ -80,8 +81,9 @@ class Outside:
     def turn(self) -> float:
         """Whatever happens by itself between two ticks of the clock; answers how many seconds pass."""
         self.cloud.vertex.finish()
-        for order in list(self.cloud.vertex.orders):
-            self._train(order)
+        self.cloud.services.finish()
+        for job in jobs_of(self.cloud):
+            self._train(job)
         waiting = [job for job in self.cloud.vertex._batch_jobs.values() if not job.ended]
         for job in [] if self.hangs else waiting:
             self._score(job)
@@ -105,28 +107,33 @@ class Outside:
         if made is not None and orders:
             self.cloud.vertex.create_job(orders[0])
 
-    def _train(self, order: JobOrder) -> None:
-        run, attempt = RunId(order.labels["serin-run"]), order.labels["serin-attempt"]
-        for job in [each for each in self.cloud.vertex._jobs.values() if each.labels == order.labels]:
-            made = ledger(self.cloud).find(run_key(run, f"job-{attempt}"))
-            if job.ended or made is None or made.data["job"] != job.name:
-                continue
-            if f"{run}/{attempt}" in self.fails:
-                self.cloud.vertex.logs[job.name] = ["out of memory"]
-                self.cloud.vertex.end_job(job.name, "FAILED", "exit status 1")
-                continue
-            self._leave_artefacts(order)
-            self.cloud.vertex.end_job(job.name, "SUCCEEDED")
-            told = _EVALUATED.model_copy(
-                update={"run": run, "attempt": int(attempt), "job": job.number, "artefacts": f"{order.output}/model/",
-                        "digest": _DIGEST}
-            )  # fmt: skip
-            self.publish(f"{run_key(run, f'job-{attempt}')}/{job.number}", told)
-
-    def _leave_artefacts(self, order: JobOrder) -> None:
-        place = order.output.removeprefix(f"gs://{self.cloud.artefacts.bucket}/")
+    def _train(self, job: Job) -> None:
+        """What a job does, once it is on record: a job that nobody has recorded yet goes on for another turn."""
+        run, attempt = RunId(job.labels["serin-run"]), job.labels["serin-attempt"]
+        made = ledger(self.cloud).find(run_key(run, f"job-{attempt}"))
+        if job.ended or made is None or made.data["job"] != job.name:
+            return
+        if f"{run}/{attempt}" in self.fails:
+            self._end(job, "FAILED", "exit status 1")
+            return
+        place = f"{MODEL}/{run}/{attempt}/model/"
         for name, content in _FILES.items():
-            self.cloud.artefacts.put(f"{place}/model/{name}", content)
+            self.cloud.artefacts.put(f"{place}{name}", content)
+        self._end(job, "SUCCEEDED")
+        where = f"gs://{self.cloud.artefacts.bucket}/{place}"
+        told = _EVALUATED.model_copy(
+            update={"run": run, "attempt": int(attempt), "job": job.number, "artefacts": where, "digest": _DIGEST}
+        )
+        self.publish(f"{run_key(run, f'job-{attempt}')}/{job.number}", told)
+
+    def _end(self, job: Job, state: str, error: str = "") -> None:
+        on_cloud_run = job.name in self.cloud.jobs.found
+        logs = self.cloud.jobs.logs if on_cloud_run else self.cloud.vertex.logs
+        logs[job.name] = ["out of memory"] if error else []
+        if on_cloud_run:
+            self.cloud.jobs.end(job.name, f"EXECUTION_{state}", error)
+        else:
+            self.cloud.vertex.end_job(job.name, state, error)
 
     def _score(self, job: Job) -> None:
         order = next(each for each in self.cloud.vertex.batches if each.labels == job.labels)
@@ -138,7 +145,7 @@ class Outside:
 
     def _clients_ask(self) -> None:
         """While a comparison is open, each deployment that has traffic reports a busy interval without trouble."""
-        endpoint = self.cloud.vertex._endpoints.get(production_endpoint(MODEL))
+        endpoint = endpoints_of(self.cloud).get(production_endpoint(MODEL))
         if endpoint is None or len(endpoint.deployed) < 2:
             return
         interval = int(self.cloud.now().timestamp() // TURN_SECONDS)

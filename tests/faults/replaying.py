@@ -21,7 +21,7 @@ from tests.faults.windows import uploads_and_closers
 ETAGS_IGNORED = ", etags ignored"
 BESIDE: tuple[Callable[[], Case], ...] = (
     situations.shift_and_rollback, situations.two_rollbacks, situations.deployment_and_rollback,
-    situations.promotion_and_rollback,
+    situations.promotion_and_rollback, situations.shift_and_rollback_on_cloud_run,
 )  # fmt: skip
 OTHERS: Mapping[str, Callable[[], Case]] = {
     **{each.__name__: each for each in (*BESIDE, situations.same_content_twice, situations.launch_and_tick)},
@@ -38,7 +38,7 @@ def situation(name: str, copies: int | None = None) -> Case:
     """The situation of this name: a function's, two of them beside each other, or the window protocol's."""
     known, ignored = name.removesuffix(ETAGS_IGNORED), name.endswith(ETAGS_IGNORED)
     case = situations.of_function(known) if known in FUNCTIONS else OTHERS[known]()
-    case.cloud.vertex.honours_etags = not ignored
+    case.cloud.vertex.honours_etags = case.cloud.services.honours_etags = not ignored
     return case if copies is None else replace(case, copies=copies)
 
 

@@ -37,6 +37,8 @@ CHANGING = frozenset(
         "storage.create", "pubsub.publish", "vertex.create_job", "vertex.cancel_job", "vertex.create_batch_job",
         "vertex.cancel_batch_job", "vertex.upload", "vertex.deploy", "vertex.undeploy", "vertex.set_split",
         "vertex.create_endpoint", "vertex.delete_version", "notify.send",
+        "run.create_job", "run.cancel_execution", "run.create_service", "run.deploy", "run.undeploy", "run.set_split",
+        "run.delete_service",
     }
 )  # fmt: skip
 _LOOKS = ("storage.read", "storage.stat")
@@ -129,6 +131,7 @@ class Stage:
     def _come_again(self, more: Sequence[Delivery], seconds: float) -> None:
         """Time passes, and what was not acknowledged is delivered again, each before the next."""
         self.cloud.pass_time(seconds)
+        self.cloud.services.finish()
         self._bag, self._unacknowledged = (
             list({each.name: each for each in (*self._unacknowledged, *more)}.values()),
             [],

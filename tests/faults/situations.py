@@ -8,18 +8,23 @@ from shared.envelope import Envelope, Message
 from shared.events import Event, EvidenceReported
 from shared.foreign import DATA_UPLOADED
 from shared.ids import ModelName, RunId
-from shared.ledger import Outcome, rollout_key, window_key
+from shared.ledger import Outcome, rollout_key, run_key, window_key
+from shared.serving import Machine
+from shared.vertex import VersionOrder
 from tests.faults.exploration import Case
 from tests.faults.invariants import broken, wrong_at_rest
 from tests.faults.scheduler import TICK, Delivery
 from tests.faults.windows import SETTINGS, uploads_and_closers
+from tests.faults.world import endpoints_of
 from tests.functions.standing_rollout import (
     BASE,
     CANDIDATE,
+    ENDPOINT,
     MODEL,
     ROLLOUT,
     decide,
     deployed_ids,
+    opened,
     order,
     put,
     split_of,
@@ -98,10 +103,11 @@ def drift_was_said_once(cloud: MemoryCloud) -> str:
 
 def left(cloud: MemoryCloud) -> str:
     """What is wrong with a world in which the rollout was left."""
-    if split_of(cloud) != {BASE.id: 100}:
-        return f"the split is {split_of(cloud)}"
-    if deployed_ids(cloud) != {BASE.id}:
-        return f"deployed are {deployed_ids(cloud)}"
+    production = endpoints_of(cloud)[ENDPOINT]
+    if dict(production.split) != {BASE.id: 100}:
+        return f"the split is {production.split}"
+    if set(production.deployed) != {BASE.id}:
+        return f"deployed are {set(production.deployed)}"
     missing = [name for name in ("verdict", "end") if not stands(cloud, name)]
     return f"without {missing}" if missing else ""
 
@@ -110,6 +116,22 @@ def shift_and_rollback() -> Case:
     """A step of the traffic is written while somebody rolls back."""
     cloud = under_way()
     order(cloud, 1, 5)
+    shift, leave = of_event("shift_traffic", "traffic-requested"), of_event("roll_back", "rollback-requested")
+    return Case(cloud, [leave, shift], copies=1, goal=left)
+
+
+def shift_and_rollback_on_cloud_run() -> Case:
+    """The same where an order is carried out some time after it was taken."""
+    cloud = MemoryCloud()
+    for run in (RUN, BASE.run):
+        open_run(cloud, run, serving={"backend": "cloud_run"}, rollout={"bake_seconds": 3600})
+    for arm in (BASE, CANDIDATE):
+        cloud.vertex.upload(VersionOrder(MODEL, "serin-serving:test", arm.artefacts, {"serin-run": arm.run}, {}))
+        cloud.run_services.deploy(ENDPOINT, arm.id, arm.version, Machine(""), {})
+    put(cloud, "opened", opened(BASE))
+    ledger(cloud).record(run_key(RUN, "rollout"), Outcome({"rollout": ROLLOUT}))
+    order(cloud, 1, 5)
+    cloud.services.prompt, cloud.at_once = False, True
     shift, leave = of_event("shift_traffic", "traffic-requested"), of_event("roll_back", "rollback-requested")
     return Case(cloud, [leave, shift], copies=1, goal=left)
 

@@ -11,6 +11,12 @@ def settings(outside: Outside) -> None:
     outside.drop(f"settings/{MODEL}.toml", SETTINGS)
 
 
+def settings_of_cloud_run(outside: Outside) -> None:
+    backend = b'backend = "cloud_run"\n'
+    served = SETTINGS.replace(b"[serving]\n", b"[serving]\n" + backend)
+    outside.drop(f"settings/{MODEL}.toml", served + b"[training]\n" + backend)
+
+
 def first_rows(outside: Outside) -> None:
     outside.drop(f"data/{MODEL}/1.csv", b"p0,digit\n1,3\n2,4\n")
 
@@ -53,6 +59,15 @@ def scored() -> Play:
     return before.gone_on(Story("scored", (file_to_score,), ("live", "promoted"), hangs=True))
 
 
+def on_cloud_run() -> Play:
+    """Two models that are trained and served on Cloud Run: the first one's job fails once, the second is left again."""
+    ends = ("live", "rolled back", "promoted", "rolled back")
+    story = Story(
+        "on_cloud_run", (settings_of_cloud_run, first_rows, more_rows), ends, frozenset({f"{MODEL}-000001/1"}), 50
+    )
+    return Play(story, MemoryCloud(VARIABLES))
+
+
 def after(play: Play) -> Play:
     """A play at its end."""
     trouble = play.to_the_end()
@@ -60,4 +75,4 @@ def after(play: Play) -> Play:
     return play
 
 
-STORIES = (promoted, rolled_back, scored)
+STORIES = (promoted, rolled_back, scored, on_cloud_run)

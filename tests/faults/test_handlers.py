@@ -8,6 +8,7 @@ import pytest
 from shared.wiring import FUNCTIONS
 from tests.faults.replaying import BESIDE, ETAGS_IGNORED, Exploration
 from tests.faults.scheduler import Budget
+from tests.faults.situations import shift_and_rollback_on_cloud_run
 
 MOST_RUNS = 20_000
 pytestmark = pytest.mark.timeout(600)
@@ -30,7 +31,8 @@ def test_an_effect_that_fails_comes_to_the_same(function: str) -> None:
     assert wrong(Exploration(function, ERROR, copies=1)) == []
 
 
-FAULTS = [*((each, CRASH) for each in BESIDE[:3]), (BESIDE[0], ERROR)]
+ON_CLOUD_RUN = shift_and_rollback_on_cloud_run
+FAULTS = [*((each, CRASH) for each in (*BESIDE[:3], ON_CLOUD_RUN)), (BESIDE[0], ERROR)]
 
 
 @pytest.mark.parametrize(("beside", "budget"), [(each.__name__, budget) for each, budget in FAULTS])

@@ -102,7 +102,9 @@ class Play:
         self._before: Any = None
         self.cloud = copied(self.cloud, self._door)
         self.cloud.vertex.predict_version = golden_answers
-        self.cloud.vertex.prompt = False
+        self.cloud.vertex.prompt = self.cloud.services.prompt = False
+        self.cloud.services.predict_version = golden_answers
+        self.cloud.at_once = True
         self.cloud.now = self._now  # type: ignore[method-assign]
 
     def fork(self, choices: Mapping[int, int] | None = None) -> "Play":
@@ -147,6 +149,7 @@ class Play:
         """Whether a delivery was acknowledged."""
         outer = self._letter, self.effects, self._faulty
         self._letter, self.effects, self._faulty = letter, [], faulty
+        before, self.cloud.caller = self.cloud.caller, letter.function
         try:
             with using(self.cloud):
                 entry_point(letter.function)(pushed(letter.topic, letter.message))
@@ -159,6 +162,7 @@ class Play:
             return True
         finally:
             self._letter, _, self._faulty = outer
+            self.cloud.caller = before
             self.effects = self.effects if outer[0] is None else outer[1]
             self._take_out()
 
@@ -196,7 +200,7 @@ class Play:
             return act()
         self.effects.append(effect)
         fault = self._chosen(effect) if self._faulty else None
-        before = vertex_now(self.cloud) if effect in CHANGING and effect.startswith("vertex.") else None
+        before = vertex_now(self.cloud) if effect in CHANGING and effect.startswith(("vertex.", "run.")) else None
         try:
             return self._act(effect, act) if fault is None else self._gone_wrong(fault.kind, effect, act)
         finally:
@@ -241,7 +245,8 @@ class Play:
         if kind == "stale":
             return torn(answer, act, self._meanwhile)
         fate: Fate = kind  # type: ignore[assignment]
-        self.cloud.vertex.fates[answer.name] = fate  # type: ignore[attr-defined]
+        operation = getattr(answer, "operation", answer)
+        (self.cloud.services if effect.startswith("run.") else self.cloud.vertex).fates[operation.name] = fate
         return answer
 
     def _overtaken(self, effect: str, act: Callable[[], T]) -> T:
@@ -275,12 +280,14 @@ def vertex_now(cloud: MemoryCloud) -> dict[str, Any]:
     """What Vertex AI answers, kept."""
     kept = {name: dict(getattr(cloud.vertex, name)) for name in _SEEN}
     kept["_versions"] = {model: list(versions) for model, versions in kept["_versions"].items()}
+    kept["run"] = dict(cloud.services._operations), dict(cloud.jobs.found)
     return kept
 
 
 def _put_back(cloud: MemoryCloud, kept: Mapping[str, Any]) -> None:
     for name in _SEEN:
         setattr(cloud.vertex, name, kept[name])
+    cloud.services._operations, cloud.jobs.found = kept["run"]
 
 
 def torn(first: Any, act: Callable[[], Any], meanwhile: Callable[[], None]) -> Any:
@@ -306,6 +313,6 @@ def state_of(play: Play) -> Hashable:
 def waiting_state(play: Play) -> Hashable:
     """Where a play is in which somebody may wait for a lease: with claims, time, and what was said."""
     claims = frozenset(key for key in play.cloud.state._generations if "/claims/" in key)
-    fates = tuple(sorted(play.cloud.vertex.fates.items()))
+    fates = tuple(sorted((*play.cloud.vertex.fates.items(), *play.cloud.services.fates.items())))
     later = frozenset(letter.identity for letter in play.later)
     return state_of(play), claims, play.cloud.time, fates, later, frozenset(play.said), play.given_up

@@ -7,6 +7,8 @@ from collections.abc import Hashable
 from functools import cache
 from typing import Any
 
+from shared.jobs import Job
+from shared.serving import Endpoint
 from tests.world.cloud import MemoryCloud
 
 _VOLATILE = re.compile(
@@ -14,6 +16,7 @@ _VOLATILE = re.compile(
 )
 
 
+_OF_SERVICES = ("services", "fates", "_pending", "_operations")
 _OF_VERTEX = (
     "_jobs", "_batch_jobs", "_versions", "_last_versions", "_endpoints", "_operations", "_pending", "fates", "orders",
     "uploads", "batches", "logs",
@@ -33,8 +36,14 @@ def copied(cloud: MemoryCloud, door: Any) -> MemoryCloud:
     for name in _OF_VERTEX:
         setattr(made.vertex, name, copy.copy(getattr(cloud.vertex, name)))
     made.vertex._versions = {model: list(kept) for model, kept in cloud.vertex._versions.items()}
+    for name in _OF_SERVICES:
+        setattr(made.services, name, dict(getattr(cloud.services, name)))
+    for name in ("found", "reasons", "logs"):
+        setattr(made.jobs, name, dict(getattr(cloud.jobs, name)))
     for name in ("_numbers", "prompt", "honours_etags", "predict_version"):
         setattr(made.vertex, name, getattr(cloud.vertex, name))
+        setattr(made.services, name, getattr(cloud.services, name))
+    made.at_once = cloud.at_once
     return made
 
 
@@ -76,14 +85,29 @@ def _plain_digest(body: bytes) -> bytes:
 
 
 def vertex_state(cloud: MemoryCloud) -> Hashable:
-    """Jobs, versions and endpoints, without etags."""
+    """Jobs, versions and endpoints of both backends, without etags."""
     vertex = cloud.vertex
-    jobs = sorted((job.name, job.state) for job in vertex._jobs.values())
+    jobs = sorted((job.name, job.state) for job in jobs_of(cloud))
     versions = sorted((version.name, *version.labels.items()) for kept in vertex._versions.values() for version in kept)
     endpoints = sorted(
-        (each.name, sorted(each.deployed), sorted(each.split.items())) for each in vertex._endpoints.values()
+        (each.name, sorted(each.deployed), sorted(each.split.items())) for each in endpoints_of(cloud).values()
     )
-    return repr((jobs, versions, endpoints))
+    ordered = sorted((name, repr(each.traffic)) for name, each in cloud.services.services.items())
+    return repr((jobs, versions, endpoints, ordered))
+
+
+def endpoints_of(cloud: MemoryCloud) -> dict[str, Endpoint]:
+    """What answers, by its name, on either backend, as it is and not as it was ordered."""
+    return (
+        {**cloud.vertex._endpoints, **cloud.services.endpoints()}
+        if cloud.services.services
+        else (cloud.vertex._endpoints)
+    )
+
+
+def jobs_of(cloud: MemoryCloud) -> list[Job]:
+    """The training jobs of both backends."""
+    return [*cloud.vertex._jobs.values(), *cloud.jobs.jobs()]
 
 
 def events(cloud: MemoryCloud) -> set[str]:

@@ -9,12 +9,11 @@ from shared.door import Door
 from shared.envelope import Envelope, Message, decode
 from shared.environment import Environment, read_environment
 from shared.jobs import TrainingBackend
-from shared.run_jobs import CloudRunJobs
 from shared.run_services import CloudRunServices, Wires
 from shared.serving import ServingBackend
 from shared.spans import Span
 from tests.world.permissions import EVERY_USE, Unpermitted, permitted
-from tests.world.run import MemoryJobs, MemoryServices
+from tests.world.run import MemoryJobs, MemoryRunJobs, MemoryServices
 from tests.world.storage import MemoryStore
 from tests.world.vertex import MemoryVertex
 
@@ -119,11 +118,12 @@ class MemoryCloud:
         self.bus = MemoryBus(self.door, self.use)
         self.vertex = MemoryVertex(self.now, _Watched(self, "vertex"))
         self.services = MemoryServices()
-        wires = Wires(self.services, self.services.post, lambda _: {}, self.pass_time)
+        wires = Wires(self.services, self.services.post, lambda _: {}, self.sleep)
         watched = _Watched(self, "run")
         self.run_services: ServingBackend = CloudRunServices(self.environment, watched, self.vertex, wires)
         self.jobs = MemoryJobs(self.now)
-        self.run_jobs: TrainingBackend = CloudRunJobs(self.environment, watched, self.jobs, self.jobs)
+        self.run_jobs: TrainingBackend = MemoryRunJobs(self.environment, watched, self.jobs)
+        self.at_once = False
         self.spans = MemorySpans()
         self._tokens = 0
         self.refused: list[tuple[str, Message, str]] = []
@@ -137,6 +137,12 @@ class MemoryCloud:
 
     def pass_time(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Time passes for who waits for Cloud Run; with `at_once`, what it waits for is done then."""
+        self.pass_time(seconds)
+        if self.at_once:
+            self.services.finish(starting=False)
 
     def use(self, thing: str, effect: str) -> None:
         """Notes what a function does; raises Unpermitted where the wiring does not give it that."""
