@@ -33,7 +33,7 @@ from cli.demo.play import ends_when_told
 from shared.environment import Cloud
 from shared.ids import ModelName
 from tests.e2e.soak_chaos import Chaos, Harm
-from tests.e2e.soak_checks import Found, broken, look
+from tests.e2e.soak_checks import Found, broken, look, unfinished
 from tests.e2e.soak_function import FOLDER
 from tests.e2e.soak_growth import growth
 from tests.e2e.soak_people import IMAGE, ROWS, TRAINER, People
@@ -125,16 +125,16 @@ def telling(people: People, chaos: Chaos, points: Points) -> Iterator[None]:
         thread.join()
 
 
-def settled(environment: dict[str, str], dropped: dict[str, int], until: float) -> tuple[Found, list[str]]:
-    """The world once nothing of it is broken any more, or as it is when the time is over."""
+def settled(environment: dict[str, str], dropped: dict[str, int], until: float) -> tuple[Found, list[str], list[str]]:
+    """The world, what is wrong with it and what is unfinished: once nothing is, or when the time is over."""
     known: dict[str, Any] = {}
     while True:
         with suppress(httpx.HTTPError):
             found = look(environment, known)
             known = dict(found.records)
-            wrong = broken(found, dropped, ROWS)
-            if not wrong or time.monotonic() > until:
-                return found, wrong
+            wrong, going_on = broken(found, dropped, ROWS), unfinished(found, dropped)
+            if not (wrong or going_on) or time.monotonic() > until:
+                return found, wrong, going_on
         time.sleep(3)
 
 
@@ -163,7 +163,7 @@ def soak(home: Path, given: argparse.Namespace) -> Report:
             marks.append(time.time())
         with timed(people, report, "quiet", max(begun + total, time.monotonic() + QUIET_SECONDS)):
             until = max(begun + total, time.monotonic() + QUIET_SECONDS)
-            found, report.broken = settled(dict(os.environ), dict(people.dropped), until)
+            found, report.broken, report.unfinished = settled(dict(os.environ), dict(people.dropped), until)
     _told(report, people, chaos, points, home)
     _measured(report, found, points, [Phase(*each) for each in pairwise(marks)])
     return report

@@ -46,6 +46,7 @@ class Report:
     growths: list[Growth] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
 
     @property
     def deaths(self) -> int:
@@ -66,10 +67,7 @@ class Report:
                 [f"{self.uploads_dropped} of {self.uploads_wanted} uploads were dropped in time"]
                 * (self.uploads_dropped < self.uploads_wanted)
             ),
-            *(
-                [f"{self.uploads_recorded} of {self.uploads_dropped} dropped uploads have a record"]
-                * (self.uploads_recorded < self.uploads_dropped)
-            ),
+            *(f"unfinished: {each}" for each in self.unfinished),
         ]
         grown = [
             f"{each.what}: the last third cost {each.factor:.2f} times the first, more than {BOUND}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.soak_checks import Found, broken
+from tests.e2e.soak_checks import Found, broken, unfinished
 
 TOLD = [{"attributes": {"ce-type": "dev.serin.notification.posted.v1"}}]
 JOB = "projects/p/locations/l/customJobs/1"
@@ -56,7 +56,6 @@ def test_a_world_that_is_right_passes() -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (without("uploads/m/b"), "1 records"),
         (with_data("uploads/m/b", accepted=40), "60 were counted"),
         (with_data("uploads/m/b", verdict="duplicate"), "1 accepted"),
         (without("pending/m/000002/b"), "in no window and not waiting"),
@@ -66,11 +65,9 @@ def test_a_world_that_is_right_passes() -> None:
         ),
         (with_data("windows/m/000001", rows=21), "not the sum"),
         (with_data("windows/m/000001", rows=40, uploads=[{"id": n, "rows": 20} for n in "ab"]), "wait though"),
-        (without("runs/m/000001/end"), "without an end"),
         (with_data("runs/m/000001/end", outcome="lost"), "ended as lost"),
         (lambda found: found.records["runs/m/000001/end"]["events"].clear(), "nobody was told"),
         (without("runs/m/000001/decision"), "undecided"),
-        (with_job("j2", "JOB_STATE_RUNNING"), "still JOB_STATE_RUNNING"),
         (with_job("j2", "JOB_STATE_SUCCEEDED"), "no record names it"),
         (lambda found: found.jobs[0].update(state="JOB_STATE_CANCELLED"), "the recorded job was cancelled"),
         (lambda found: found.versions.append(found.versions[0]), "2 versions"),
@@ -85,6 +82,22 @@ def test_what_is_wrong_is_noticed(harm: Callable[[Any], None], words: str) -> No
     harm(found)
     told = broken(found, {"m": 2}, 20)
     assert any(words in each for each in told), told
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (without("uploads/m/b"), "m: 2 uploads, 1 records"),
+        (without("runs/m/000001/end"), "runs/m/000001: without an end"),
+        (with_job("j2", "JOB_STATE_RUNNING"), "j2: still JOB_STATE_RUNNING"),
+    ],
+)
+def test_what_has_not_come_to_its_end_is_told_apart_from_what_is_wrong(harm: Callable[[Any], None], words: str) -> None:
+    found = deepcopy(right())
+    harm(found)
+    assert unfinished(found, {"m": 2}) == [words]
+    assert unfinished(right(), {"m": 2}) == []
+    assert broken(found, {"m": 2}, 20) == []
 
 
 def left(outcome: str) -> Found:
