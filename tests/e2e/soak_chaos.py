@@ -24,6 +24,8 @@ from tests.e2e.soak_points import Points
 
 WEIGHTS = {**dict.fromkeys((*SERVICES, *WORKERS), 4), "functions": 1, **dict.fromkeys(FUNCTIONS, 1)}
 """How often a kind is ended at random: functions die at named points too, and their host takes all of them along."""
+LEAST_EFFECTS = 300
+"""What the functions must have done since the last kill: on a busy machine nothing would ever come to its end."""
 LOOK_SECONDS = 0.5
 MEMORY_SECONDS = 5.0
 REFUSED = (
@@ -74,6 +76,7 @@ class Chaos:
         self._due = {self._kill: harm.kill_seconds, self._refuse: harm.refusal_seconds, self._measure: MEMORY_SECONDS}
         self._next = {act: self._begun + seconds for act, seconds in self._due.items() if seconds}
         self._died: dict[str, float] = {}
+        self._done = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chaos")
 
@@ -117,6 +120,10 @@ class Chaos:
                 self._points.order(function, [self._chance.choice(self._points.of(function))])
 
     def _kill(self) -> None:
+        done = self._points.done("reconcile")
+        if done - self._done < LEAST_EFFECTS:
+            return
+        self._done = done
         alive = processes_of(self._local)
         victims = sorted(set(alive) & set(WEIGHTS))
         if victims:

@@ -124,6 +124,10 @@ class Points:
     def is_ordered(self, function: str) -> bool:
         return (self.folder / "orders" / function).exists()
 
+    def done(self, without: str) -> int:
+        """How many effects all functions but one have done."""
+        return sum(times for point, times in self.passed.items() if point.when == "after" and point.function != without)
+
     def recall(self) -> None:
         """Nobody dies any more."""
         for path in (self.folder / "orders").iterdir():

@@ -103,6 +103,7 @@ def test_what_was_done_is_written_down_with_the_names_it_listed(tmp_path: Path) 
     assert [(each.name, each.listed, each.operations) for each in known.effects] == [
         ("storage.list", 2, 1), ("storage.read", 0, 1),
     ]  # fmt: skip
+    assert (known.done("reconcile"), known.done("check_rows")) == (2, 0)
     assert {str(point) for point in known.of("check_rows")} == {
         f"check_rows {when} storage.{name}" for when in ("before", "after") for name in ("list", "read")
     }
