@@ -117,7 +117,9 @@ class Chaos:
         for function in sorted({point.function for point in self._points.passed}):
             lived = now - self._died.get(function, self._begun)
             if lived >= self._harm.point_seconds and not self._points.is_ordered(function):
-                self._points.order(function, [self._chance.choice(self._points.of(function))])
+                # Half of the orders spare the reads, which come first and would take all the deaths at first.
+                wanted = [self._chance.choice(self._points.of(function))]
+                self._points.order(function, wanted, at_reads=self._chance.random() < 0.5)
 
     def _kill(self) -> None:
         done = self._points.done("reconcile")

@@ -23,6 +23,7 @@ TRAINER = Path(__file__).parent / "soak_trainer"
 ROWS = 20
 DROPPERS = 8
 LOOK_SECONDS = 0.5
+RECORDS_SECONDS = 2.0
 _SETTINGS = f"""
 [data]
 target = "y"
@@ -156,10 +157,9 @@ class People:
 
     def wait_for_records(self, models: list[ModelName]) -> None:
         """Until every upload has its record, or it is over."""
-        missing = list(models)
-        while missing and not self.over.is_set():
-            missing = [model for model in missing if self._recorded(model) < self.dropped[model]]
-            self.over.wait(LOOK_SECONDS)
+        for model in models:
+            while self._recorded(model) < self.dropped[model] and not self.over.wait(RECORDS_SECONDS):
+                pass
 
     def _recorded(self, model: ModelName) -> int:
         return len(self.persistently(lambda: self.cloud.state.entries(f"uploads/{model}/")))

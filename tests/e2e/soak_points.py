@@ -19,6 +19,8 @@ from typing import Literal
 
 When = Literal["before", "after"]
 MOMENTS: tuple[When, ...] = ("before", "after")
+READS = ("oidc.keys", "storage.list", "storage.open", "storage.read", "storage.stat", "vertex.get_endpoint")
+"""What nearly every handler begins with, and what changes nothing."""
 LISTED_AT_ONCE = 1000
 """Names on one page of a listing, each page being an operation that is paid for."""
 
@@ -114,9 +116,10 @@ class Points:
         """The function's points, in the order of their names."""
         return sorted((point for point in self.passed if point.function == function), key=str)
 
-    def order(self, function: str, wanted: Iterable[Point]) -> None:
-        """One death of the function, at a wanted point or at one where nobody has died yet."""
+    def order(self, function: str, wanted: Iterable[Point], at_reads: bool = True) -> None:
+        """One death of the function, at a wanted point or where nobody has died yet; not at reads, if so said."""
         spared = {point for point in self.hits if point.function == function} - set(wanted)
+        spared |= set() if at_reads else {Point(function, effect, when) for effect in READS for when in MOMENTS}
         draft = self.folder / f"{function}.draft"
         draft.write_text("\n".join(f"{point.when} {point.effect}" for point in spared))
         draft.rename(self.folder / "orders" / function)

@@ -10,7 +10,7 @@ from typing import Any
 from tests.e2e.soak_growth import BOUND, Growth
 from tests.e2e.soak_points import Points
 
-LEAST_PASSINGS = 10
+LEAST_PASSINGS = 30
 """A point that was passed so often must have been hit, if the soak was long."""
 LONG_MINUTES = 15.0
 _SIDE, _HEIGHT, _EDGE = 340, 200, 36

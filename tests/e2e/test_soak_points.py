@@ -88,6 +88,13 @@ def test_where_somebody_has_died_nobody_dies_again_unless_it_is_wanted(tmp_path:
     assert died(door(known)) == ["done", "died"]
 
 
+def test_an_order_may_spare_the_reads(tmp_path: Path) -> None:
+    known = points(tmp_path)
+    known.order("check_rows", [], at_reads=False)
+    assert died(door(known), "storage.read") == ["done"]
+    assert died(door(known), "storage.create") == ["died"]
+
+
 def test_recalled_orders_kill_nobody(tmp_path: Path) -> None:
     known = points(tmp_path)
     known.order("check_rows", [])
