@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.filling import Filling
 from deploy.gcloud import InstalledGcloud
 from deploy.plan import Target, plan
+from deploy.remains import Remains, listings, remains
 from deploy.runner import Report, Runner
 from deploy.steps import Step
 from deploy.table import load
@@ -29,11 +30,15 @@ def main(arguments: list[str]) -> int:
     table = load()
     steps = tuple(step for step in plan(target, table) if options.only in step.title)
     if options.dry_run:
-        _show(steps, options.destroy)
+        _show(steps, target if options.destroy else None)
         return 0
-    if options.destroy and not options.yes and not _agreed(target):
-        return 1
     gcloud = InstalledGcloud(target.project, options.transcript)
+    if options.destroy:
+        left = remains(gcloud, target)
+        steps = tuple(step for step in plan(target, table, left.steps) if options.only in step.title)
+        _tell_remains(left)
+        if not options.yes and not _agreed(target):
+            return 1
     with tempfile.TemporaryDirectory(prefix="serin-") as folder:
         filling = Filling(gcloud, target, table, Path(folder))
         runner = Runner(gcloud, filling, _WAITS_SECONDS, time.sleep, _say, options.at_once)
@@ -102,14 +107,23 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _show(steps: tuple[Step, ...], destroy: bool) -> None:
+def _show(steps: tuple[Step, ...], destroyed: Target | None) -> None:
+    for listing in listings(destroyed) if destroyed else ():
+        print(f"# What functions made is removed too. It is found by: gcloud {shlex.join(listing)}")
     print("# Run again, only what is missing is made. What stands in braces is filled in when it is known.")
-    for step in reversed(steps) if destroy else steps:
-        commands = step.remove if destroy else step.make
+    for step in reversed(steps) if destroyed else steps:
+        commands = step.remove if destroyed else step.make
         if commands:
             print(f"# {step.title}")
         for command in commands:
             print(f"gcloud {shlex.join(command)}")
+
+
+def _tell_remains(left: Remains) -> None:
+    for step in left.steps:
+        print(f"made by functions, and removed with them: {step.title}")
+    for each in left.unseen:
+        print(f"could not be looked at; see that nothing of Serin's is left there: {each}")
 
 
 def _agreed(target: Target) -> bool:

@@ -13,8 +13,8 @@ from deploy.watching import watching
 __all__ = ["BUILDER", "PUSHER", "SERVICES", "TRAINER", "Target", "account_of", "deployed_name", "plan"]
 
 
-def plan(target: Target, table: dict[str, Any]) -> tuple[Step, ...]:
-    """Every step, each before those that need it."""
+def plan(target: Target, table: dict[str, Any], remains: tuple[Step, ...] = ()) -> tuple[Step, ...]:
+    """Every step, each before those that need it; what functions made is removed once they are gone."""
     return (
         *services(target),
         *accounts(target, table),
@@ -24,6 +24,7 @@ def plan(target: Target, table: dict[str, Any]) -> tuple[Step, ...]:
         *repository(target),
         *roles(target, table),
         *images(target),
+        *remains,
         *functions(target, table),
         *subscriptions(target, table),
         clock(target, table),

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,30 @@ def test_one_topic_is_made_once_by_gcloud_itself(cloud: Loopback, tmp_path: Path
     assert deploy(cloud, tmp_path, *only) == []
 
 
+HERE = f"projects/{PROJECT}/locations/{REGION}"
+
+
+def made_by_functions() -> dict[str, Any]:
+    """What stands when the first model is in production and the second a canary; one served on Cloud Run beside it."""
+    service = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "serin-birds"}}
+    job = {"apiVersion": "run.googleapis.com/v1", "kind": "Job", "metadata": {"name": "serin-birds-000001-1"}}
+    arms = [{"id": "1", "model": f"{HERE}/models/digits"}, {"id": "2", "model": f"{HERE}/models/digits"}]
+    made: dict[str, Any] = {
+        f"{HERE}/endpoints/serin-digits": {
+            "displayName": "serin-digits", "deployedModels": arms, "trafficSplit": {"1": 95, "2": 5},
+        },
+        f"{HERE}/endpoints/serin-digits-staging": {"displayName": "serin-digits-staging"},
+        f"{HERE}/models/digits": {"displayName": "digits", "labels": {"serin-run": "digits-000002"}},
+        f"{HERE}/customJobs/1": {"displayName": "serin-digits-000003-1", "state": "JOB_STATE_RUNNING"},
+    }  # fmt: skip
+    named = {name: {"name": name, **each} for name, each in made.items()}
+    of_run = {
+        f"namespaces/{PROJECT}/services/serin-birds": service,
+        f"namespaces/{PROJECT}/jobs/serin-birds-000001-1": job,
+    }
+    return {**named, **of_run}
+
+
 def _without(name: str) -> Callable[[State], None]:
     return lambda state: state.resources.__delitem__(name)
 
@@ -140,9 +165,13 @@ def whole(cloud: Loopback, home: Path, gcloud: Path) -> None:
 
     assert deploy(cloud, home, *OPTIONS, *record, gcloud=gcloud) == []
 
+    made = made_by_functions()
+    cloud.state.resources |= made
     kept = f"b/{STATE}/o/runs/1"  # which the retention would hold
     cloud.state.resources[kept] = {"name": "runs/1", "bucket": STATE, "generation": "1", "size": "2"}
     assert deploy(cloud, home, *OPTIONS, "--destroy", "--yes", *record, gcloud=gcloud)
+    assert [name for name in made if name in cloud.state.resources] == [cancelled := f"{HERE}/customJobs/1"]
+    assert cloud.state.resources.pop(cancelled)["state"] == "JOB_STATE_CANCELLED"
     # Cloud Build keeps its history, which nobody can remove.
     assert {name: each for name, each in cloud.state.resources.items() if "/builds/" not in name} == before
     held = {

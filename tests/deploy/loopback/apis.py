@@ -6,6 +6,7 @@ from collections.abc import Callable
 from tests.deploy.loopback.kinds import KINDS, PROJECT_DOCUMENT, digest_of
 from tests.deploy.loopback.state import NUMBER, PROJECT, Document, Query, Refused, State
 
+_KNATIVE = re.compile(r"apis/[\w.]+/v1/")
 _VERSION = re.compile(r"v\d\w*/")
 
 
@@ -19,6 +20,8 @@ class Apis:
 
     def answer(self, method: str, path: str, query: Query, body: Document) -> Document:
         """One request; `path` is without its leading slash."""
+        if knative := _KNATIVE.match(path):
+            return self._knative(method, path[knative.end() :])
         version = _VERSION.match(path)
         if not version:
             raise Refused(404, "NOT_FOUND", f"{method} /{path} is not part of these APIs.")
@@ -77,6 +80,8 @@ class Apis:
         return found
 
     def _delete(self, name: str, _query: Query, _body: Document) -> Document:
+        if self._state.found(name).get("deployedModels"):
+            raise Refused(400, "FAILED_PRECONDITION", "The endpoint has deployed models.")
         self._state.deleted(name)
         if "/functions/" in name:
             self._state.deleted(name.replace("/functions/", "/services/"))
@@ -97,11 +102,33 @@ class Apis:
         self._state.found(place)
         self._state.resources[name] = {"name": name, "version": version}
 
+    def _knative(self, method: str, name: str) -> Document:
+        """Services and jobs as gcloud asks Cloud Run for them: by the form of Knative."""
+        if name.split("/")[-1] in ("services", "jobs"):
+            return {"items": self._state.below(name)}
+        return self._state.deleted(name) if method == "DELETE" else self._state.found(name)
+
+    def _undeployed(self, name: str, body: Document) -> Document:
+        endpoint, gone = self._state.found(name), body["deployedModelId"]
+        split = body.get("trafficSplit") or {
+            key: share for key, share in endpoint["trafficSplit"].items() if key != gone
+        }
+        if sum(split.values()) not in (0, 100):
+            raise Refused(400, "FAILED_PRECONDITION", "The traffic split must add up to 100.")
+        endpoint["trafficSplit"] = split
+        endpoint["deployedModels"] = [each for each in endpoint["deployedModels"] if each["id"] != gone]
+        return self._done(name, {})
+
     def _verb(self, name: str, verb: str, body: Document) -> Document:
         if verb in ("getIamPolicy", "setIamPolicy"):
             if name.count("/") > 1:
                 self._state.found(name)
             return self._state.policy(name) if verb == "getIamPolicy" else self._state.set_policy(name, body["policy"])
+        if verb == "undeployModel":
+            return self._undeployed(name, body)
+        if verb == "cancel":
+            self._state.found(name)["state"] = "JOB_STATE_CANCELLED"
+            return {}
         if verb == "batchEnable":
             self._state.services.update(body["serviceIds"])
         if verb == "enable":
