@@ -1,7 +1,7 @@
 """What a run, an idle month, predictions and a canary cost on each backend, from the table of prices. All pure.
 
 A price that the table lacks makes a sum unknown, never smaller. Not counted: taxes, free tiers, discounts, traffic that
-leaves the region, boot disks of training machines, accelerators.
+leaves the region, boot disks of training machines.
 """
 
 from collections.abc import Callable, Iterable
@@ -56,6 +56,9 @@ class Sizes:
     watched_seconds: float
     bake_seconds: float
     interval_seconds: float
+    accelerator: str = ""
+    accelerators: int = 0
+    spot: bool = False
 
 
 def sizes(settings: Settings) -> Sizes:
@@ -66,6 +69,7 @@ def sizes(settings: Settings) -> Sizes:
         settings.serving.replicas_min,
         (len(settings.rollout.steps) - 1) * settings.evidence.minimum_seconds,
         settings.rollout.bake_seconds, settings.evidence.report_seconds,
+        settings.training.accelerator_type, settings.training.accelerator_count, settings.training.spot,
     )  # fmt: skip
 
 
@@ -127,7 +131,13 @@ def training(table: PriceTable, size: Sizes, backend: Backend, seconds: float) -
     """The training job alone."""
     what = f"training for {_minutes(seconds)}"
     if backend == "vertex":
-        return Part(what, _times(table, f"vertex_training/{size.training_machine}", seconds / 3600))
+        hours, kind = seconds / 3600, "spot" if size.spot else "training"
+        machine = _times(table, f"vertex_{kind}/{size.training_machine}", hours)
+        if not size.accelerators:
+            return Part(what, machine)
+        with_them = f"{what} with {size.accelerators} × {size.accelerator}"
+        added = _times(table, f"vertex_{kind}_accelerator/{size.accelerator}", size.accelerators * hours)
+        return Part(with_them, _sum((machine, added)))
     return Part(what, _container(table, "job", size.training_cpus, size.training_gibibytes, seconds))
 
 

@@ -1,5 +1,6 @@
 """Each formula against numbers computed by hand from a table of round prices; the table that Serin comes with."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -53,6 +54,26 @@ def table(without: str = "", **assumed: float) -> PriceTable:
             "assumed": {**ASSUMED, **assumed},
         }
     )
+
+
+def test_accelerators_cost_beside_the_machine_and_spot_has_prices_of_its_own() -> None:
+    with_two = replace(SIZE, accelerator="NVIDIA_H100_80GB", accelerators=2)
+    known = table()
+    price = known.price["storage/month"].model_copy(update={"dollars": 9.0})
+    named = {"vertex_training_accelerator/NVIDIA_H100_80GB": price}
+    priced = known.model_copy(update={"price": {**known.price, **named}})
+    assert costs.training(priced, with_two, "vertex", 1800).dollars == pytest.approx(0.3 + 9.0)
+    assert costs.training(priced, with_two, "vertex", 1800).what == "training for 30 min with 2 × NVIDIA_H100_80GB"
+
+
+@pytest.mark.parametrize(
+    "size", [replace(SIZE, spot=True), replace(SIZE, accelerator="NVIDIA_TESLA_T4", accelerators=1)]
+)
+def test_what_has_no_price_is_not_reckoned_smaller(size: Sizes) -> None:
+    cost = costs.run(table(), size, "vertex")
+    assert cost.dollars is None
+    assert "not known" in costs.told(cost)
+    assert costs.run(table(), size, "cloud_run").dollars is not None
 
 
 def parts(cost: Cost) -> list[float | None]:
