@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from deploy.filling import Filling, Gone
@@ -68,15 +69,17 @@ class Runner:
     def _batch(self, batch: Sequence[Step], act: Callable[[Step], bool]) -> dict[int, bool | Failed]:
         """What became of each step; after a failure what has begun is finished, and nothing else is begun."""
         outcomes: dict[int, bool | Failed] = {}
+        failed = Event()
 
         def carry_out(lane: Sequence[Step]) -> None:
             for step in lane:
-                if any(isinstance(outcome, Failed) for outcome in list(outcomes.values())):
+                if failed.is_set():
                     return
                 try:
                     outcomes[id(step)] = act(step)
-                except Failed as failed:
-                    outcomes[id(step)] = failed
+                except Failed as failure:
+                    outcomes[id(step)] = failure
+                    failed.set()
 
         if len(batch) == 1 or self.at_once == 1:
             carry_out(batch)
