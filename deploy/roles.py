@@ -9,7 +9,15 @@ from deploy.target import BUILDER, REPOSITORY, SERVER, TRAINER, Target, account_
 
 # What one may do on Cloud Run by which role; whoever changes a service acts as its account, also to move traffic.
 _RUN_ROLES = {
-    "roles/run.developer": {"create_job", "create_service", "delete_service", "deploy", "set_split", "undeploy"},
+    "roles/run.developer": {
+        "create_job",
+        "create_service",
+        "delete_job",
+        "delete_service",
+        "deploy",
+        "set_split",
+        "undeploy",
+    },
     "roles/run.invoker": {"predict"},
     "roles/run.jobsExecutor": {"cancel_execution"},
     "roles/run.viewer": {"get_execution", "get_job", "get_operation", "get_service", "list_jobs"},

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from shared.door import Door
-from shared.errors import Conflict
+from shared.errors import Conflict, Refused, Transient
 from shared.identity import rest_client
 from shared.job_logs import last_lines
 from shared.jobs import Job, JobOrder
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.environment import Environment
 
 _CALL_TIMEOUT_SECONDS = 30.0
+_KEPT_JOBS = 20  # of a model, with their logs, for people to look at
 _TOKEN = "x"
 _STATES = {
     "EXECUTION_SUCCEEDED": "SUCCEEDED",
@@ -65,7 +66,17 @@ class CloudRunJobs:
                 "run.create_job",
                 lambda: self._jobs.create_job(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS),
             )
+        self._tidy(order)
         return self.job(f"{self._parent}/jobs/{order.display_name}")
+
+    def _tidy(self, order: JobOrder) -> None:
+        """Deletes the oldest jobs of the model's earlier runs, which have ended: Cloud Run has room for a thousand."""
+        ours = self.jobs({"managed-by": "serin", "serin-model": order.labels.get("serin-model", "")})
+        earlier = [job for job in ours if job.labels.get("serin-run") != order.labels.get("serin-run")]
+        for name in [job.name for job in earlier if job.ended][:-_KEPT_JOBS]:
+            # A run does not wait for its housekeeping: the next one tries again.
+            with suppress(Conflict, Refused, Transient):
+                self._door("run.delete_job", lambda name=name: self._jobs.delete_job(name=name))  # type: ignore[misc]
 
     def job(self, name: str) -> Job:
         found = self._door("run.get_job", lambda: self._jobs.get_job(name=name))

@@ -161,7 +161,7 @@ _ON_CLOUD_RUN: Mapping[str, frozenset[str]] = {
     "vertex.set_split": frozenset({"run.get_service", "run.set_split"}),
     "vertex.get_operation": frozenset({"run.get_operation"}),
     "vertex.predict": frozenset({"run.get_service", "run.identity", "run.predict"}),
-    "vertex.create_job": frozenset({"run.create_job", "run.get_job"}),
+    "vertex.create_job": frozenset({"run.create_job", "run.delete_job", "run.get_job", "run.list_jobs"}),
     "vertex.list_jobs": frozenset({"run.list_jobs"}),
     "vertex.get_job": frozenset({"run.get_execution", "run.get_job"}),
     "vertex.cancel_job": frozenset({"run.cancel_execution", "run.get_job"}),

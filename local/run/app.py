@@ -74,6 +74,7 @@ def _job_calls(jobs: Jobs) -> list[Call]:
         Call("jobs.create", "POST", every, lambda m, body, query: jobs.create(m[1], body, query)),
         Call("jobs.list", "GET", every, listed),
         Call("jobs.get", "GET", _JOB, lambda m, _, __: jobs.get(m[1])),
+        Call("jobs.delete", "DELETE", _JOB, lambda m, _, __: jobs.delete(m[1])),
         Call("jobs.run", "POST", f"{_JOB}:run", lambda m, body, _: jobs.run(m[1], body)),
         Call("executions.list", "GET", executions, executions_listed),
         Call("executions.get", "GET", _EXECUTION, lambda m, _, __: jobs.execution(m[1])),

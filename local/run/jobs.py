@@ -66,6 +66,18 @@ class Jobs:
         """The jobs, newest first."""
         return [public(job) for job in reversed(self._documents.every("Job", parent))]
 
+    def delete(self, name: str) -> Document:
+        """Deletes a job with its executions; not while one of them runs."""
+        job, executions = self._documents.get("Job", name), self._documents.every("Execution", name)
+        if any(each["_status"] in _LIVE for each in executions):
+            raise CloudError(Status.FAILED_PRECONDITION, f"Job {name.rsplit('/', 1)[-1]} has a running execution.")
+        operation = self._operations.begin(name.rsplit("/", 2)[0], name)
+        for each in executions:
+            self._documents.delete("Execution", each["name"])
+        self._documents.delete("Job", name)
+        self._operations.end(name, "Job", public(job))
+        return operation
+
     def execution(self, name: str) -> Document:
         return public(self._documents.get("Execution", name))
 

@@ -202,6 +202,9 @@ class MemoryJobs:
         self.found[name] = job
         self.created.append(request["job"])
 
+    def delete_job(self, *, name: str) -> None:
+        del self.found[name]
+
     def get_job(self, *, name: str) -> Any:
         return self.found[name]
 

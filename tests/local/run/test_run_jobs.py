@@ -34,6 +34,18 @@ def test_a_job_ends_as_its_process_does_and_knows_its_name(google: Google, scrip
     assert told(google, made) == [f"{made.number} attempt 0"]
 
 
+def test_a_job_that_has_ended_can_be_deleted_and_one_that_runs_cannot(google: Google) -> None:
+    over = google.jobs.create_job(order("serin-over", "exit 0"))
+    running = google.jobs.create_job(order("serin-running", "sleep 60"))
+    ended(google, over)
+    google.jobs._jobs.delete_job(name=over.name)
+    with pytest.raises(Exception, match="running execution"):
+        google.jobs._jobs.delete_job(name=running.name)
+    stand = {job.name for job in google.jobs.jobs({"managed-by": "serin"})}
+    assert stand & {over.name, running.name} == {running.name}
+    google.jobs.cancel_job(running.name)
+
+
 def test_a_job_is_made_once_however_often_it_is_ordered(google: Google) -> None:
     first = google.jobs.create_job(order("serin-once-1", "exit 0"))
     again = google.jobs.create_job(order("serin-once-1", "exit 0"))
