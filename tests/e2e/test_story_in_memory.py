@@ -18,6 +18,7 @@ from shared.events import (
     TrainingRequested,
 )
 from shared.ids import RunId
+from tests.e2e.searching import found, objects, receipt_keys
 from tests.e2e.theatre import Theatre
 from tests.functions.standing_run import ledger
 from tests.world.running import data_of
@@ -45,7 +46,7 @@ def test_acts_1_to_4_with_a_model_that_is_trained_and_served_on_cloud_run() -> N
 
 
 @pytest.mark.timeout(300)
-def test_the_story_from_act_1_to_act_7(theatre: Theatre) -> None:
+def test_the_story_from_act_1_to_act_7(theatre: Theatre, capsys: pytest.CaptureFixture[str]) -> None:
     first_model(theatre)
     canary_and_rollback(theatre)
     unreadable_file(theatre)
@@ -54,6 +55,20 @@ def test_the_story_from_act_1_to_act_7(theatre: Theatre) -> None:
     replay_changes_nothing(theatre)
     every_run_was_decided_once(theatre)
     what_the_cloud_did_is_in_the_trace(theatre)
+    the_key_of_the_receipts_is_nowhere_else(theatre, "".join(capsys.readouterr()))
+
+
+def the_key_of_the_receipts_is_nowhere_else(theatre: Theatre, logged: str) -> None:
+    """Neither in records and artefacts, nor in events, evidence and notices, nor in what was ordered and logged."""
+    cloud, said = theatre.cloud, theatre.cloud.bus.history
+    keys = receipt_keys(cloud.state)
+    assert found(keys, [("planted", b"the key is " + keys[1])]) == ["planted"]
+    assert any(topic == "evidence-reported" for topic, _ in said)
+    assert '"published"' in logged
+    told = [(topic, message.data + repr(message.attributes).encode()) for topic, message in said]
+    ordered = [("orders", repr((cloud.vertex.orders, cloud.vertex.uploads, cloud.spans.exported)).encode())]
+    everything = [*objects((cloud.state, cloud.artefacts)), *told, *ordered, ("logs", logged.encode())]
+    assert found(keys, everything) == []
 
 
 def first_model(theatre: Theatre) -> None:

@@ -13,6 +13,7 @@ from cli.demo.play import played, staged
 from shared.store import Store
 from tests.e2e.killing import EVERYBODY, kind_of, rounds
 from tests.e2e.kills import PATIENCE, one_play
+from tests.e2e.searching import files, found, objects, receipt_keys
 
 # So often its rows make a file too large to be scored in the function: a batch prediction job starts a container.
 COPIES = 150 if os.environ.get("SERIN_SCORED_BY") == "job" else 1
@@ -35,6 +36,9 @@ def test_acts_1_to_4_end_as_told(tmp_path: Path) -> None:
         stage.put("score/digits/march.csv", b"".join([header, *rows]))
         notice = stage.notice(mark, f"{len(rows)} of {len(rows)} rows of 'march.csv' are scored", 60)
         assert (notice.run, scored(stage.cloud.artefacts)) == ("digits-000001", len(rows))
+        keys = receipt_keys(stage.cloud.state)
+        assert found(keys, objects((stage.cloud.state, stage.cloud.artefacts))) == []
+    assert found(keys, files(tmp_path / "home")) == []
     assert told(console).count("ended as told") == 4
 
 
