@@ -1,29 +1,45 @@
 """A CSV file into an account, as it streams by: stretches that are provably good are counted, all others looked at.
 
-chunks ─► buffer ─► scanned ─┬ ordinary ─► proven good ─► counted
-                             │                └ not ──┐
-                             └ anything else ─────────┴─► read record by record ─► looked at
+chunks ─► text ─┬ matches the pattern of good records ────────────────────► counted
+                └ not ─► slices ─┬ matches ───────────────────────────────► counted
+                                 └ not ─► scanned ─┬ ordinary, proven good ► counted
+                                                   └ not ─► read record by record ─► looked at
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from row_account import Account
+from row_rules import ColumnRule
 
-from shared.tables.cells import MAX_RECORD_BYTES, Unreadable
+from shared.tables.cells import MAX_CELL_CHARACTERS, MAX_RECORD_BYTES, Unreadable
 from shared.tables.csv_text import Piece, batches
-from shared.tables.forms import BOM, Dialect
+from shared.tables.forms import Dialect
+from shared.tables.streamed import without_mark
 
 if TYPE_CHECKING:
+    from csv_pattern import Pattern
     from csv_proof import Proof
 
 _PIECE_BYTES = 1 << 20  # a shorter file is looked at sooner than the libraries are loaded that prove
+_PIECES_AT_ONCE = 8  # for every stretch that is matched the pattern is compiled anew
+_FIRST_LOOK = 16  # the part of a piece that is looked at to see which columns hold numbers
 _SLICE_BYTES = 1 << 18  # what is looked at because of a single bad row
-_Part = tuple[bytes, int, int]
-"""Complete records: their text, how many they are, and the bytes that the longest has at most."""
+_MATCHERS = 2  # at work at the same time
+
+
+@dataclass
+class _Means:
+    """What there is to prove with, while the rules and the columns seen to hold numbers are these."""
+
+    rules: Sequence[ColumnRule]
+    seen: frozenset[int]
+    pattern: Pattern | None
+    proof: Proof | None = None
 
 
 class CsvIntake:
@@ -34,15 +50,15 @@ class CsvIntake:
         self._dialect = dialect
         self._piece_bytes = piece_bytes
         self._header: list[str] | None = None
-        self._known: tuple[object, Proof] | None = None
-        self._under_way: tuple[_Part, Future[frozenset[int] | None]] | None = None
+        self._known: _Means | None = None
+        self._is_plain = True  # until good cells are seen that no pattern knows
 
     def read(self, chunks: Iterable[bytes]) -> None:
         """Reads to the end, or until the account gives up; raises Unreadable where no record can be told any more."""
-        with ThreadPoolExecutor(1) as self._worker:
+        with ThreadPoolExecutor(_MATCHERS) as self._matchers:
             rest, enough = b"", 0
-            for buffer, final in _gathered(chunks, self._piece_bytes):
-                text = rest + buffer
+            for parts, final in _gathered(without_mark(chunks), _PIECES_AT_ONCE * self._piece_bytes):
+                text = b"".join((rest, *parts))
                 taken = self._take(text, final) if final or len(text) >= enough else 0
                 rest, enough = text[taken:], 0 if taken else min(2 * len(text), MAX_RECORD_BYTES)
                 if not self._account.readable():
@@ -55,14 +71,16 @@ class CsvIntake:
         taken = self._open(text, final) if self._header is None else 0
         if self._header is None:
             return taken
+        if not self._account.rows and self._may_prove(len(text) - taken):
+            taken += self._look(text[taken : taken + self._piece_bytes // _FIRST_LOOK], final=False)
         reach = len(text)
         while self._account.readable() and self._may_prove(len(text) - taken):
-            some = self._prove(text[taken : taken + reach])
+            some = self._proven(text, taken, min(taken + reach, len(text)), reach <= _SLICE_BYTES)
             if not some and reach > _SLICE_BYTES:  # little is to be looked at, so the ordinary around it is cut off
                 reach = _SLICE_BYTES
                 continue
             some = some or self._look(text[taken : taken + reach], final=False)
-            taken += some
+            taken, reach = taken + some, 2 * reach
             if not some:
                 break
         if self._account.readable() and (final or not taken):
@@ -81,50 +99,60 @@ class CsvIntake:
             self._account.open(self._header)
         return piece.consumed
 
-    def _prove(self, text: bytes) -> int:
-        """Has the complete records proven while the next are fetched; answers their bytes, 0 if none can be."""
+    def _proven(self, text: bytes, start: int, stop: int, little: bool) -> int:
+        """Counts complete records that are good; answers their bytes, 0 if it cannot be proven that there are any."""
+        means = self._means()
+        taken = self._matched(means.pattern, text, start, stop) if means.pattern else 0
+        return self._read_by_a_library(means, text[start:stop]) if not taken and (little or not means.pattern) else taken
+
+    def _matched(self, pattern: Pattern, text: bytes, start: int, stop: int) -> int:
+        """The same by the pattern: while one stretch is matched, the records of the next are counted."""
+        from csv_scan import counted
+
+        under_way, at, size = [], start, max((stop - start) // _MATCHERS, self._piece_bytes)
+        while found := counted(text, self._dialect, at, stop if stop - at < 2 * size else at + size):
+            if found.longest > MAX_CELL_CHARACTERS:
+                break
+            under_way.append((found, self._matchers.submit(pattern.matches, text, at, at + found.end)))
+            at += found.end
+        taken = 0
+        for found, matches in under_way:
+            if not matches.result():
+                break
+            self._account.proven(found.records)
+            taken += found.end
+        return taken
+
+    def _read_by_a_library(self, means: _Means, text: bytes) -> int:
+        """The same by reading the cells, which knows numbers however they are written."""
+        from csv_proof import Proof
         from csv_scan import scan
 
-        found = scan(text, self._dialect, len(self._header or ()))
+        header = self._header or []
+        found = scan(text, self._dialect, len(header))
         if found is None:
             return 0
-        self._settle()
-        part = text[: found.end], found.records, found.longest
-        self._under_way = part, self._worker.submit(self._proof().holds, *part)
+        means.proof = means.proof or Proof(means.rules, self._dialect)
+        numbers = means.proof.holds(text[: found.end], found.records, found.longest)
+        if numbers is None:
+            return 0
+        self._account.proven(found.records, (header[place] for place in numbers))
+        if numbers <= means.seen:
+            self._is_plain, means.pattern = False, None
         return found.end
 
-    def _settle(self) -> None:
-        """Counts what was under way, if it was proven; else looks at those slices of it that cannot be."""
-        if self._under_way is None:
-            return
-        part, proven = self._under_way
-        self._under_way = None
-        if self._count(part, proven.result()):
-            return
-        for slice_ in _sliced(part[0], self._dialect, len(self._header or ())):
-            if not self._count(slice_, self._proof().holds(*slice_)):
-                self._read_exactly(slice_[0], final=True)
+    def _means(self) -> _Means:
+        """Made anew when the rules have changed: a first upload's columns may turn out to be texts."""
+        header = self._header or []
+        rules = [self._account.rule(name) for name in header]
+        seen = frozenset(place for place, name in enumerate(header) if self._account.holds_numbers(name))
+        if self._known is None or (self._known.rules, self._known.seen) != (rules, seen):
+            from csv_pattern import pattern_of
 
-    def _count(self, part: _Part, numbers: frozenset[int] | None) -> bool:
-        if numbers is not None:
-            header = self._header or []
-            self._account.proven(part[1], (header[place] for place in numbers))
-        return numbers is not None
-
-    def _proof(self) -> Proof:
-        """The proof of the rules as they are now: a first upload's columns may turn out to be texts."""
-        from csv_proof import Proof
-
-        rules = [self._account.rule(name) for name in self._header or ()]
-        if self._known is None or self._known[0] != rules:
-            self._known = rules, Proof(rules, self._dialect)
-        return self._known[1]
+            self._known = _Means(rules, seen, pattern_of(rules, seen, self._dialect) if self._is_plain else None)
+        return self._known
 
     def _look(self, text: bytes, final: bool) -> int:
-        self._settle()
-        return self._read_exactly(text, final)
-
-    def _read_exactly(self, text: bytes, final: bool) -> int:
         piece = Piece(text, self._dialect, final)
         for batch in batches(self._header or [], piece.records()):
             self._account.look(batch)
@@ -133,26 +161,12 @@ class CsvIntake:
         return piece.consumed
 
 
-def _gathered(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
-    """The text without its byte-order mark in buffers of at least this size, but for the last, which may be empty."""
-    buffer, begun = b"", False
+def _gathered(chunks: Iterable[bytes], size: int) -> Iterator[tuple[list[bytes], bool]]:
+    """The chunks in groups of at least this size together, but for the last, which may be empty."""
+    group: list[bytes] = []
     for chunk in chunks:
-        buffer += chunk
-        if len(buffer) >= max(size, len(BOM)):
-            yield buffer if begun else buffer.removeprefix(BOM), False
-            buffer, begun = b"", True
-    yield buffer if begun else buffer.removeprefix(BOM), True
-
-
-def _sliced(text: bytes, dialect: Dialect, width: int) -> Iterator[_Part]:
-    """The text in slices of complete records."""
-    from csv_scan import scan
-
-    start, reach = 0, _SLICE_BYTES
-    while start < len(text):
-        found = scan(text[start : start + reach], dialect, width)
-        if found is None:  # not one record ends within reach
-            reach *= 2
-            continue
-        yield text[start : start + found.end], found.records, found.longest
-        start, reach = start + found.end, _SLICE_BYTES
+        group.append(chunk)
+        if sum(map(len, group)) >= size:
+            yield group, False
+            group = []
+    yield group, True

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 from row_rules import ColumnRule
 
-from shared.tables.cells import MAX_CELL_CHARACTERS, is_number
+from shared.tables.cells import MAX_CELL_CHARACTERS
 from shared.tables.forms import Dialect
 
 
@@ -90,7 +90,7 @@ def _conditions(name: str, rule: ColumnRule) -> list[pl.Expr]:
     if rule.filled:
         conditions.append(column.null_count() == 0)
     if rule.allowed:
-        good = [cell for cell in rule.allowed if _is_good(cell, rule)]
+        good = [cell for cell in rule.allowed if rule.allows(cell)]
         return [*conditions, (column.is_in(good) | column.is_null()).all()]
     if rule.kind == "number":
         conditions.append(column.is_finite().all())
@@ -101,15 +101,6 @@ def _conditions(name: str, rule: ColumnRule) -> list[pl.Expr]:
     if rule.maximum is not None:
         conditions.append((column.max() <= rule.maximum) | (column.count() == 0))
     return conditions
-
-
-def _is_good(cell: str, rule: ColumnRule) -> bool:
-    """Whether a cell that is allowed keeps the column's other rules too."""
-    if not cell.strip() or (rule.kind == "number" and not is_number(cell)):
-        return False
-    return (rule.minimum is None or float(cell) >= rule.minimum) and (
-        rule.maximum is None or float(cell) <= rule.maximum
-    )
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -85,6 +85,10 @@ class Account:
             kind, rule.filled, rule.optional, rule.minimum, rule.maximum, rule.allowed, rule.sensitive
         )  # fmt: skip
 
+    def holds_numbers(self, name: str) -> bool:
+        """Whether a number was seen in a column."""
+        return name in self._with_numbers
+
     def open(self, names: Sequence[str]) -> None:
         """Takes in the columns, of which each may stand once."""
         if len(names) > MAX_COLUMNS:

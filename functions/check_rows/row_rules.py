@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from shared.schema import expected_columns, kind_of
 from shared.settings import DataSettings
-from shared.tables.cells import Kind
+from shared.tables.cells import Kind, is_number
 
 MAX_UNIQUE_ROWS = 1_000_000  # about 90 bytes each
 MAX_QUARANTINED_ROWS = 100_000  # more is another file than was meant, and training reads the list of them
@@ -30,6 +30,14 @@ class ColumnRule:
     def demands(self) -> bool:
         """Whether there is anything that a cell could do wrong."""
         return self.kind == "number" or self.filled or bool(self.allowed)
+
+    def allows(self, cell: str) -> bool:
+        """Whether a cell that is one of the allowed keeps the column's other rules too."""
+        if self.kind != "number" or not is_number(cell):
+            return self.kind != "number" and bool(cell.strip()) and "\0" not in cell
+        return (self.minimum is None or float(cell) >= self.minimum) and (
+            self.maximum is None or float(cell) <= self.maximum
+        )
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     Raises Unreadable for a line that is longer than a record may be.
     """
     rest = b""
-    for chunk in _without_mark(chunks):
+    for chunk in without_mark(chunks):
         rest += chunk
         end = rest.rfind(b"\n") + 1
         if end:
@@ -40,6 +40,21 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         if len(rest) > MAX_RECORD_BYTES:
             raise Unreadable("record-too-long", f"holds a line of more than {MAX_RECORD_BYTES} bytes")
     yield rest
+
+
+def without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The text without its byte-order mark."""
+    beginning, begun = b"", False
+    for chunk in chunks:
+        if begun:
+            yield chunk
+            continue
+        beginning += chunk
+        if len(beginning) >= len(BOM):
+            begun = True
+            yield beginning.removeprefix(BOM)
+    if not begun:
+        yield beginning.removeprefix(BOM)
 
 
 def _of_json(chunks: Iterable[bytes]) -> Iterator[Batch]:
@@ -51,7 +66,7 @@ def _of_json(chunks: Iterable[bytes]) -> Iterator[Batch]:
 def _of_csv(chunks: Iterable[bytes], dialect: Dialect) -> Iterator[Batch]:
     header: list[str] | None = None
     rest, enough = b"", 0
-    for chunk, final in _marked(_without_mark(chunks)):
+    for chunk, final in _marked(without_mark(chunks)):
         rest += chunk
         if len(rest) < enough and not final:
             continue
@@ -81,20 +96,6 @@ def _of_parquet(source: UploadSource, max_bytes: int) -> Iterator[Batch]:
     yield Batch(rows.names, ())
     if len(set(rows.names)) == len(rows.names):  # else nobody could say which column is meant
         yield from rows.batches([name for name, kind in rows.kinds().items() if kind is not None])
-
-
-def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    beginning, begun = b"", False
-    for chunk in chunks:
-        if begun:
-            yield chunk
-            continue
-        beginning += chunk
-        if len(beginning) >= len(BOM):
-            begun = True
-            yield beginning.removeprefix(BOM)
-    if not begun:
-        yield beginning.removeprefix(BOM)
 
 
 def _marked(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
