@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from csv_proof import Proof
 
 _PIECE_BYTES = 1 << 20  # a shorter file is looked at sooner than the libraries are loaded that prove
-_PIECES_AT_ONCE = 8  # for every stretch that is matched the pattern is compiled anew
+_PIECES_AT_ONCE = 4  # for every stretch that is matched the pattern is compiled anew
 _FIRST_LOOK = 16  # the part of a piece that is looked at to see which columns hold numbers
 _SLICE_BYTES = 1 << 18  # what is looked at because of a single bad row
 _MATCHERS = 2  # at work at the same time
@@ -59,6 +59,7 @@ class CsvIntake:
             rest, enough = b"", 0
             for parts, final in _gathered(without_mark(chunks), _PIECES_AT_ONCE * self._piece_bytes):
                 text = b"".join((rest, *parts))
+                parts.clear()
                 taken = self._take(text, final) if final or len(text) >= enough else 0
                 rest, enough = text[taken:], 0 if taken else min(2 * len(text), MAX_RECORD_BYTES)
                 if not self._account.readable():
@@ -103,7 +104,9 @@ class CsvIntake:
         """Counts complete records that are good; answers their bytes, 0 if it cannot be proven that there are any."""
         means = self._means()
         taken = self._matched(means.pattern, text, start, stop) if means.pattern else 0
-        return self._read_by_a_library(means, text[start:stop]) if not taken and (little or not means.pattern) else taken
+        return (
+            self._read_by_a_library(means, text[start:stop]) if not taken and (little or not means.pattern) else taken
+        )
 
     def _matched(self, pattern: Pattern, text: bytes, start: int, stop: int) -> int:
         """The same by the pattern: while one stretch is matched, the records of the next are counted."""

@@ -1,7 +1,7 @@
 """What ordinary good CSV records look like, as one regular expression that an automaton holds against a whole stretch.
 
-That is one step per byte for quotes, widths, numbers, ranges and allowed values together, where reading the cells takes
-two passes and thrice the time. RE2 never goes back, so no text makes it slow. What does not match may be good all the same.
+That is one step per byte for quotes, widths, numbers, ranges and allowed values together; to read the cells takes twice
+the time or more. RE2 never goes back, so no text makes it slow. What matches is good; what does not may be so too.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from row_rules import ColumnRule
 
 from shared.tables.forms import Dialect
 
-_MAX_COLUMNS = 200  # with more, the automaton has so many states that reading the cells is quicker
-_MAX_ALLOWED_CHARACTERS = 20_000
+_MAX_CHARACTERS = 20_000  # of a pattern: what is longer takes so many states that reading the cells is as quick
 _UNSIGNED = rf"(?:\d{{1,{MAX_DIGITS}}}(?:\.\d*)?|\.\d+)(?:[eE](?:\+?\d{{1,2}}|-\d+))?"  # small enough to be finite
 _BELOW_ONE = r"\d(?:\.\d*)?[eE]-0*[1-9]\d*"
 _IN_NUMBERS = frozenset("0123456789+-.eE ")
@@ -27,15 +26,9 @@ _BLANK = r"\s\x0b\x1c-\x1f\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{20
 
 
 class Pattern:
-    """What records of one width look like if they are good; `seen` are the places of columns known to hold numbers.
+    """What a stretch of good records looks like, told for each of their columns."""
 
-    A column of numbers in which none was seen yet has to be empty, so that a match never leaves that open.
-    """
-
-    def __init__(self, rules: Sequence[ColumnRule], seen: Collection[int], dialect: Dialect) -> None:
-        cells = _Cells(dialect)
-        columns = [cells.of(rule, place in seen or rule.kind != "number", len(rules) == 1)
-                   for place, rule in enumerate(rules)]  # fmt: skip
+    def __init__(self, columns: Sequence[str], dialect: Dialect) -> None:
         self._text = rf"\A(?:{re.escape(dialect.delimiter).join(columns)}\r?\n)*\z"
 
     def matches(self, text: bytes, start: int, end: int) -> bool:
@@ -50,14 +43,22 @@ class Pattern:
 
 
 def pattern_of(rules: Sequence[ColumnRule], seen: Collection[int], dialect: Dialect) -> Pattern | None:
-    """The pattern; None where it would be too large, or cells could not be told from numbers."""
-    allowed = sum(len(cell) for rule in rules for cell in rule.allowed)
+    """The pattern of good records; None where it would be too long, or marks could be parts of numbers.
+
+    `seen` are the places of columns known to hold numbers. A column of numbers in which none was seen yet has to be
+    empty, so that a match never leaves open whether there was one.
+    """
     bounds = [bound for rule in rules for bound in (rule.minimum, rule.maximum) if bound is not None]
-    if len(rules) > _MAX_COLUMNS or allowed > _MAX_ALLOWED_CHARACTERS or not all(map(isfinite, bounds)):
+    if {dialect.delimiter, dialect.quote} & _IN_NUMBERS or not all(map(isfinite, bounds)):
         return None
-    if {dialect.delimiter, dialect.quote} & _IN_NUMBERS:
-        return None
-    return Pattern(rules, seen, dialect)
+    cells = _Cells(dialect)
+    columns, left = [], _MAX_CHARACTERS
+    for place, rule in enumerate(rules):
+        columns.append(cells.of(rule, place in seen or rule.kind != "number", len(rules) == 1))
+        left -= len(columns[-1])
+        if left < 0:
+            return None
+    return Pattern(columns, dialect)
 
 
 class _Cells:
@@ -96,8 +97,8 @@ class _Cells:
         if not filled:
             yield from (f"{bare}+", f"{self._q}{quoted}+{self._q}")
             return
-        begin = rf" *[^{self._q}{self._d}\x00{_BLANK}]"
-        yield from (f"{begin}{bare}*", f"{self._q}{begin}{quoted}*{self._q}")
+        begin = rf"[^{self._q}{self._d}\x00{_BLANK}]"
+        yield from (f" *{begin}{bare}*", f"{self._q} *(?:{begin}|{self._q * 2}){quoted}*{self._q}")
 
 
 def _number(lowest: float | None, highest: float | None) -> str:

@@ -15,8 +15,8 @@ _LARGEST = Decimal(10**MAX_DIGITS - 1)
 
 def between(least: float, most: float | None) -> str:
     """Decimals from `least`, not negative, to `most`, both included, with at most 20 digits in front."""
-    low = Decimal(repr(float(least)))
-    high = _LARGEST if most is None else min(Decimal(repr(float(most))), _LARGEST)
+    low = _exactly(least)
+    high = _LARGEST if most is None else min(_exactly(most), _LARGEST)
     if low > high:
         return NOTHING
     (first, from_fraction), (last, to_fraction) = _parts(low), _parts(high)
@@ -26,6 +26,11 @@ def between(least: float, most: float | None) -> str:
     if int(first) + 1 < int(last):
         choices.append(f"(?:{_whole(str(int(first) + 1), str(int(last) - 1))}){_ANY_FRACTION}")
     return f"0*(?:{'|'.join(choices)})"
+
+
+def _exactly(bound: float) -> Decimal:
+    """The decimal that the bound was written as; zero has no sign here."""
+    return Decimal(repr(abs(float(bound))))
 
 
 def _parts(bound: Decimal) -> tuple[str, str]:
