@@ -101,12 +101,12 @@ class CsvIntake:
         return piece.consumed
 
     def _proven(self, text: bytes, start: int, stop: int, little: bool) -> int:
-        """Counts complete records that are good; answers their bytes, 0 if it cannot be proven that there are any."""
+        """Counts complete records that are good; answers their bytes, 0 if none can be proven to be."""
         means = self._means()
         taken = self._matched(means.pattern, text, start, stop) if means.pattern else 0
-        return (
-            self._read_by_a_library(means, text[start:stop]) if not taken and (little or not means.pattern) else taken
-        )
+        if taken or (means.pattern and not little):
+            return taken
+        return self._read_by_a_library(means, text[start:stop])
 
     def _matched(self, pattern: Pattern, text: bytes, start: int, stop: int) -> int:
         """The same by the pattern: while one stretch is matched, the records of the next are counted."""
