@@ -1,6 +1,7 @@
 """What must be true, whatever happened on the way; code of its own, which knows nothing of the handlers.
 
-`broken` holds at every moment, `unfinished` tells what is still to be done, `wrong_at_rest` holds once nothing is.
+`broken` and `unintended` hold at every moment, `unfinished` tells what is still to be done, `wrong_at_rest` holds once
+nothing is.
 """
 
 import json
@@ -83,6 +84,32 @@ def _traffic(cloud: MemoryCloud) -> Iterator[str]:
             yield f"{name}: nobody answers"
 
 
+def unintended(cloud: MemoryCloud) -> str:
+    """What stands in production and was not recorded before as intended, in a world that began empty."""
+    return next(_unintended(cloud), "")
+
+
+def _unintended(cloud: MemoryCloud) -> Iterator[str]:
+    """Nothing is deployed without a rollout that was opened before, and nobody has a share that was not ordered."""
+    for name, endpoint in endpoints_of(cloud).items():
+        model = name.removeprefix("serin-")
+        for deployed in () if name.endswith("-staging") else endpoint.deployed:
+            place = f"rollouts/{model}/{int(deployed):06d}"
+            if f"{place}/opened" not in cloud.state._generations:
+                yield f"{name}: {deployed} is deployed, and no rollout of that number was opened"
+        if endpoint.split and not name.endswith("-staging"):
+            newest = max(endpoint.split, key=int)
+            share = endpoint.split[newest]
+            if share not in {0, 100} and share not in _ordered_shares(cloud, model, int(newest)):
+                yield f"{name}: {newest} has {share} % of the traffic, which nobody has ordered"
+
+
+def _ordered_shares(cloud: MemoryCloud, model: str, rollout: int) -> set[int]:
+    prefix = f"rollouts/{model}/{rollout:06d}/steps/"
+    steps = [kept for key, kept in cloud.state._generations.items() if key.startswith(prefix)]
+    return {parsed(kept[-1].body)["data"]["percent"] for kept in steps}
+
+
 def _rollout_was_left(cloud: MemoryCloud, model: str, deployed: str) -> bool:
     end = data_of(cloud, f"rollouts/{model}/{int(deployed):06d}/end")
     return end is not None and end.get("outcome") in _LEFT
@@ -153,7 +180,7 @@ def _left_behind(cloud: MemoryCloud) -> str:
 
 def wrong_at_rest(cloud: MemoryCloud) -> str:
     """Which rule that holds once nothing is left to be done does not hold; nothing if all do."""
-    return next(filter(None, (*_rows(cloud), *_attempts(cloud), *_runs(cloud), *_order(cloud))), "")
+    return next(filter(None, (*_rows(cloud), *_refused(cloud), *_attempts(cloud), *_runs(cloud), *_order(cloud))), "")
 
 
 def _rows(cloud: MemoryCloud) -> Iterator[str]:
@@ -170,6 +197,15 @@ def _rows(cloud: MemoryCloud) -> Iterator[str]:
             yield f"{key} ({upload['verdict']}) is in {listed[name]} windows"
         elif expected and rows[name] != upload["accepted"]:
             yield f"{key}: {upload['accepted']} rows were accepted, {rows[name]} are in its window"
+
+
+def _refused(cloud: MemoryCloud) -> Iterator[str]:
+    """Who dropped what was not accepted is told so, with the reasons."""
+    for key, upload in records(cloud, "uploads"):
+        events = parsed(cloud.state._generations[key][-1].body)["events"]
+        reasons = [reason for event in events for reason in event["data"].get("why", ())]
+        if upload["verdict"] == "rejected" and not reasons:
+            yield f"{key} was rejected, and nobody is told why"
 
 
 def _attempts(cloud: MemoryCloud) -> Iterator[str]:

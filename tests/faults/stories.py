@@ -29,6 +29,10 @@ def corrected_rows(outside: Outside) -> None:
     outside.drop(f"data/{MODEL}/3.csv", b"p0,digit\n7,3\n8,4\n")
 
 
+def unreadable_rows(outside: Outside) -> None:
+    outside.drop(f"data/{MODEL}/4.csv", b"p0,digit\nnot a number,3\n")
+
+
 def file_to_score(outside: Outside) -> None:
     outside.drop(f"score/{MODEL}/ask.csv", b"p0\n1\nnot a number\n")
 
@@ -54,9 +58,9 @@ def rolled_back() -> Play:
 
 
 def scored() -> Play:
-    """From a first model on: a file is scored by a job that hangs until it is cancelled after a day."""
+    """From a first model on: a file is scored by a job that hangs and is cancelled after a day, another is rejected."""
     before = after(Play(Story("before", (settings, first_rows)), MemoryCloud(VARIABLES)))
-    return before.gone_on(Story("scored", (file_to_score,), ("live", "promoted"), hangs=True))
+    return before.gone_on(Story("scored", (file_to_score, unreadable_rows), ("live", "promoted"), hangs=True))
 
 
 def on_cloud_run() -> Play:

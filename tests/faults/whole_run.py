@@ -22,7 +22,7 @@ from shared.environment import using
 from shared.errors import SerinError
 from shared.foreign import CLOCK_TICKED
 from tests.faults.deliveries import entry_point, pushed
-from tests.faults.invariants import broken, unfinished, unsaid, wrong_at_rest
+from tests.faults.invariants import broken, unfinished, unintended, unsaid, wrong_at_rest
 from tests.faults.kinds import LISTING, OK, REFUSALS, Fault, Kind, faults_at
 from tests.faults.outside import Outside, golden_answers
 from tests.faults.scheduler import CHANGING, Crash
@@ -207,7 +207,7 @@ class Play:
             if before is not None:
                 self._before = before
             if effect in CHANGING:
-                self.trouble = self.trouble or broken(self.cloud)
+                self.trouble = self.trouble or broken(self.cloud) or unintended(self.cloud)
 
     def _chosen(self, effect: str) -> Fault | None:
         """What goes wrong at this effect; a choice beyond what there is counts from the first again."""
