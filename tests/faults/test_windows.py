@@ -30,7 +30,7 @@ def test_three_uploads_and_two_closers_one_after_the_other_in_every_order() -> N
     exploration = Exploration("windows, 3 uploads, 2 closers", Budget(switches=0))
     found = exploration.explore(MOST_RUNS)
     assert exploration.wrong(found) == []
-    assert found.runs >= 5 * 4 * 3 * 2
+    assert 60 < found.runs < 5 * 4 * 3 * 2, "each order, but for those that came to where another had been"
 
 
 def test_three_uploads_and_two_closers_beside_each_other() -> None:
