@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from shared.environment import Environment
 
 _CALL_TIMEOUT_SECONDS = 30.0
-_KEPT_JOBS = 20  # of a model, with their logs, for people to look at
 _TOKEN = "x"
 _STATES = {
     "EXECUTION_SUCCEEDED": "SUCCEEDED",
@@ -31,6 +30,9 @@ _STATES = {
 
 class CloudRunJobs:
     """Implements shared.jobs.TrainingBackend."""
+
+    kept_jobs = 20
+    """Ended jobs of a model, with their logs, for people to look at."""
 
     def __init__(self, environment: "Environment", door: Door, jobs: Any = None, executions: Any = None) -> None:
         self._given = jobs, executions
@@ -73,10 +75,15 @@ class CloudRunJobs:
         """Deletes the oldest jobs of the model's earlier runs, which have ended: Cloud Run has room for a thousand."""
         ours = self.jobs({"managed-by": "serin", "serin-model": order.labels.get("serin-model", "")})
         earlier = [job for job in ours if job.labels.get("serin-run") != order.labels.get("serin-run")]
-        for name in [job.name for job in earlier if job.ended][:-_KEPT_JOBS]:
+        for name in [job.name for job in earlier if job.ended][: -self.kept_jobs]:
             # A run does not wait for its housekeeping: the next one tries again.
             with suppress(Conflict, Refused, Transient):
-                self._door("run.delete_job", lambda name=name: self._jobs.delete_job(name=name))  # type: ignore[misc]
+                self._delete(name)
+
+    def _delete(self, name: str) -> None:
+        self._door(
+            "run.delete_job", lambda: self._jobs.delete_job(name=name, retry=None, timeout=_CALL_TIMEOUT_SECONDS)
+        )
 
     def job(self, name: str) -> Job:
         found = self._door("run.get_job", lambda: self._jobs.get_job(name=name))

@@ -161,7 +161,8 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
          "        if owner.data[\"upload\"] is None:\n"), Explorer(same_content_twice, ORDERS)),
     (Bug("closes before the run before has ended", CLOSING, "if window > 1 and", "if window > 9 and"),
      Explorer(next_run_too_early, ORDERS)),
-    (Bug("announces no lost upload", UPLOADS_DUE, "        if key not in recorded:\n", "        if key in recorded:\n"),
+    (Bug("announces no lost upload", UPLOADS_DUE, "for key, entry in uploads.items() if key not in recorded]",
+         "for key, entry in uploads.items() if key in recorded]"),
      WholeRun(promoted, "check_rows")),
     # the job
     (Bug("makes a job without a look", LAUNCH, "visible[0] if visible else", "visible[0] if None else"),

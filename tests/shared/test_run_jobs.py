@@ -4,9 +4,10 @@ import pytest
 
 from shared.errors import Refused
 from shared.jobs import JobOrder
+from shared.run_jobs import CloudRunJobs
 from tests.world.cloud import MemoryCloud
 
-KEPT = 20
+KEPT = CloudRunJobs.kept_jobs
 
 
 def make(cloud: MemoryCloud, model: str, run: int, status: str = "EXECUTION_SUCCEEDED") -> None:
@@ -22,8 +23,9 @@ def standing(cloud: MemoryCloud) -> list[str]:
 
 @pytest.fixture
 def cloud() -> MemoryCloud:
-    """Twenty runs of a model have ended, one job still runs, and another model has a job."""
+    """As many runs of a model as are kept have ended, one job still runs, and another model has a job."""
     made = MemoryCloud()
+    made.run_jobs = CloudRunJobs(made.environment, made.door, made.jobs, made.jobs)
     make(made, "birds", 1)
     make(made, "digits", 1, "EXECUTION_RUNNING")
     for run in range(2, KEPT + 2):

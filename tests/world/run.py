@@ -202,8 +202,9 @@ class MemoryJobs:
         self.found[name] = job
         self.created.append(request["job"])
 
-    def delete_job(self, *, name: str) -> None:
-        del self.found[name]
+    def delete_job(self, *, name: str, **_: Any) -> None:
+        if self.found.pop(name, None) is None:
+            raise Refused("run.delete_job", "status 404")
 
     def get_job(self, *, name: str) -> Any:
         return self.found[name]
@@ -232,7 +233,9 @@ class MemoryJobs:
 
 
 class MemoryRunJobs(CloudRunJobs):
-    """Serin's own door to Cloud Run's jobs, whose logs are another service's."""
+    """Serin's own door to Cloud Run's jobs, whose logs are another service's; soon it has too many of them."""
+
+    kept_jobs = 1
 
     def __init__(self, environment: "Environment", door: Door, client: MemoryJobs) -> None:
         super().__init__(environment, door, client, client)
