@@ -10,11 +10,12 @@ from pathlib import Path
 
 from deploy.filling import Filling
 from deploy.gcloud import InstalledGcloud
-from deploy.plan import Target, plan
+from deploy.plan import plan
 from deploy.remains import Remains, listings, remains
 from deploy.runner import Report, Runner
 from deploy.steps import Step
 from deploy.table import load
+from deploy.target import Target
 
 # Together ten minutes: as long as Google says that a permission or a new metric may take to be known everywhere.
 _WAITS_SECONDS = (5, 10, 20, 40, 60, 60, 60, 60, 60, 60, 60, 60, 45)

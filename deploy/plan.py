@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from deploy.foundation import SERVICES, accounts, buckets, clock, notification, repository, services, topics
+from deploy.foundation import accounts, buckets, clock, notification, repository, services, topics
 from deploy.functions import functions, subscriptions
 from deploy.images import images
 from deploy.roles import roles
 from deploy.steps import Step
-from deploy.target import BUILDER, PUSHER, TRAINER, Target, account_of, deployed_name
+from deploy.target import Target
 from deploy.watching import watching
-
-__all__ = ["BUILDER", "PUSHER", "SERVICES", "TRAINER", "Target", "account_of", "deployed_name", "plan"]
 
 
 def plan(target: Target, table: dict[str, Any], remains: tuple[Step, ...] = ()) -> tuple[Step, ...]:

@@ -39,8 +39,7 @@ class Target:
 
     @property
     def builds(self) -> str:
-        """Where a delivery leaves which images it made."""
-        return f"{self.project}-serin-builds"
+        return builds_bucket(self.project)
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -74,3 +73,8 @@ def deployed_name(function: str) -> str:
 def account_of(function: str) -> str:
     """The name of a function's own service account."""
     return f"serin-{deployed_name(function)}"
+
+
+def builds_bucket(project: str) -> str:
+    """The bucket in which a delivery leaves which images it made."""
+    return f"{project}-serin-builds"

@@ -9,7 +9,7 @@ from cli.doctor.asking import at
 from cli.doctor.findings import Finding, unknown
 from cli.doctor.places import OnGoogle
 from deploy.gcloud import absent
-from deploy.plan import Target, deployed_name
+from deploy.target import Target, deployed_name
 from shared.settings import ServingSettings, TrainingSettings
 
 _MACHINE = re.compile(r"[a-z][a-z0-9]*-[a-z]+-(\d+)")

@@ -16,9 +16,10 @@ from cli.doctor.findings import Finding, Place, examined
 from cli.doctor.places import OnGoogle, OnThisMachine, answering
 from cli.printing import console, plain
 from deploy.__main__ import read_target
-from deploy.plan import Target, plan
+from deploy.plan import plan
 from deploy.steps import Step
 from deploy.table import load
+from deploy.target import Target
 from shared.environment import loopback, read_environment
 from shared.errors import BadInput
 from shared.settings import DataSettings, Settings, parse

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cli.doctor.asking import Eyes, Looked, at, words
 from cli.doctor.findings import Finding, typed
 from deploy.steps import Command
+from deploy.target import builds_bucket
 
 _MARK = re.compile(r"\{(\w+)(?::([\w-]+))?\}")
 _LOCAL_RETRIES = frozenset({"min-retry-delay", "max-retry-delay"})  # a laptop's are shorter
@@ -71,8 +72,9 @@ class OnThisMachine:
     variables: Mapping[str, str]
 
     def offers(self, command: Command) -> bool:
-        # Nobody has roles here, and topics are made without being asked who makes them.
-        return "get-iam-policy" not in command and self.eyes.offers(command)
+        # Nobody has roles here, topics are made without being asked who makes them, and nothing is built.
+        elsewhere = {"get-iam-policy", f"gs://{builds_bucket(self.project)}"}
+        return elsewhere.isdisjoint(command) and self.eyes.offers(command)
 
     def look(self, command: Command) -> Looked:
         return self.eyes(command)

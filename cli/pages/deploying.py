@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from cli.costs import NAMES, before, note
 from cli.doctor.findings import area_of
-from deploy.plan import Target, plan
+from deploy.plan import plan
 from deploy.table import load
+from deploy.target import Target
 from shared.costs import BACKENDS, amount, sizes
 from shared.prices import PriceTable, list_prices
 from shared.settings import DataSettings, Settings

@@ -73,7 +73,7 @@ def _earlier(model: ModelName, window: int, step: Step) -> list[dict[str, Any]]:
 def _set_aside(model: ModelName, window: int, step: Step) -> bool:
     run = run_id(model, window)
     end = step.ledger.find(run_key(run, "end"))
-    if end is not None and (end.data.get("set_aside") or end.data["outcome"] == "rejected"):
+    if end is not None and (end.data.get("set_aside") or end.data.get("outcome") == "rejected"):
         return bool(end.data.get("set_aside"))  # who was rejected has no rollout that could say otherwise
     rollout = step.ledger.find(run_key(run, "rollout"))
     if rollout is None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from deploy import table
 from deploy.filling import Filling
 from deploy.gcloud import Gcloud
-from deploy.plan import Target, plan
+from deploy.plan import plan
 from deploy.runner import Report, Runner
 from deploy.steps import Step
+from deploy.target import Target
 
 TARGET = Target(
     "p-1",

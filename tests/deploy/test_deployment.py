@@ -12,9 +12,9 @@ import pytest
 
 from deploy import table
 from deploy.gcloud import Answer
-from deploy.plan import PUSHER, TRAINER, account_of, deployed_name
 from deploy.runner import Runner
 from deploy.steps import Command
+from deploy.target import PUSHER, TRAINER, account_of, deployed_name
 from shared.wiring import FUNCTIONS, SUBSCRIPTIONS, TOPICS, may_publish
 from tests.deploy.deploying import TARGET, deployed, runner, steps
 from tests.deploy.standin import StandIn, Standing, uri

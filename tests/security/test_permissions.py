@@ -4,7 +4,8 @@ import pytest
 
 from cli.pages.permissions import page
 from deploy import table
-from deploy.plan import Target, account_of, plan
+from deploy.plan import plan
+from deploy.target import Target, account_of
 from shared import wiring
 from shared.envelope import Message
 from shared.foreign import CLOCK_TICKED, DATA_UPLOADED, DEAD_LETTERS

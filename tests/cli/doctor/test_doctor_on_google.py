@@ -23,9 +23,10 @@ from cli.doctor.places import OnGoogle
 from cli.main import app
 from deploy.filling import Filling
 from deploy.gcloud import Answer
-from deploy.plan import Target, deployed_name, plan
+from deploy.plan import plan
 from deploy.steps import Command, Step
 from deploy.table import load
+from deploy.target import Target, deployed_name
 from shared.settings import DataSettings, Settings
 from shared.wiring import FUNCTIONS
 from tests.cli.doctor.loopback_google import LoopbackGoogle, serving
