@@ -8,8 +8,8 @@ from pathlib import Path
 from shared.receipt_keys import PREFIX
 from shared.store import Store
 
-TOKEN = re.compile(rb"Bearer |eyJ[A-Za-z0-9_-]{20}")
-"""What pushes and callers carry to say who they are."""
+TOKEN = re.compile(rb"Bearer |eyJ[A-Za-z0-9_-]{20,}\.eyJ")
+"""What pushes and callers carry to say who they are. A receipt may hold `eyJ` by chance, but never a full stop."""
 KEPT = "storage"
 """Where the local Cloud Storage keeps its objects, which are looked at one by one."""
 
