@@ -72,7 +72,7 @@ class CsvIntake:
         taken = self._open(text, final) if self._header is None else 0
         if self._header is None:
             return taken
-        if not self._account.rows and self._may_prove(len(text) - taken):
+        if self._account.readable() and not self._account.rows and self._may_prove(len(text) - taken):
             taken += self._look(text[taken : taken + self._piece_bytes // _FIRST_LOOK], final=False)
         reach = len(text)
         while self._account.readable() and self._may_prove(len(text) - taken):
@@ -90,7 +90,8 @@ class CsvIntake:
 
     def _may_prove(self, size: int) -> bool:
         least = self._piece_bytes if self._known is None else min(self._piece_bytes, _SLICE_BYTES)
-        return size >= least and not self._account.looks_at_every_row
+        # A quote that is white space may be all that a quoted cell holds: whether that is filled, only reading tells.
+        return size >= least and not self._account.looks_at_every_row and not self._dialect.quote.isspace()
 
     def _open(self, buffer: bytes, final: bool) -> int:
         """Takes the first record, which names the columns; answers how many bytes it was."""

@@ -33,13 +33,18 @@ class Pattern:
 
     def matches(self, text: bytes, start: int, end: int) -> bool:
         """Whether these bytes of the text are nothing but such records, in UTF-8."""
-        offsets = pa.py_buffer(np.array([start, end], np.int64))
-        records = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(text)])
         try:
-            records.validate(full=True)
-            return bool(pc.match_substring_regex(records, self._text)[0].as_py())
+            return is_found(self._text, text, start, end)
         except pa.ArrowInvalid:  # no UTF-8, or more than an automaton can be made of
             return False
+
+
+def is_found(pattern: str, text: bytes, start: int, end: int) -> bool:
+    """Whether a part of a text has a pattern in it; the text is not copied. Raises ArrowInvalid if it is no UTF-8."""
+    offsets = pa.py_buffer(np.array([start, end], np.int64))
+    part = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(text)])
+    part.validate(full=True)
+    return bool(pc.match_substring_regex(part, pattern)[0].as_py())
 
 
 def pattern_of(rules: Sequence[ColumnRule], seen: Collection[int], dialect: Dialect) -> Pattern | None:
@@ -110,7 +115,7 @@ def _number(lowest: float | None, highest: float | None) -> str:
         choices.append(rf"\+?{_magnitude(max(0.0, lowest or 0.0), highest)}")
     if lowest is None or lowest <= 0:
         choices.append(f"-{_magnitude(max(0.0, -(highest or 0.0)), None if lowest is None else abs(lowest))}")
-    return f"(?:{'|'.join(choices)})"
+    return f"(?:{'|'.join(choices)})" if choices else NOTHING
 
 
 def _magnitude(least: float, most: float | None) -> str:

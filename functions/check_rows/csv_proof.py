@@ -5,14 +5,16 @@ It may always fail to prove what is true, and then the rows are looked at; what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
+from csv_pattern import is_found
 from row_rules import ColumnRule
 
 from shared.tables.cells import MAX_CELL_CHARACTERS
-from shared.tables.forms import Dialect
+from shared.tables.forms import BOM, Dialect
 
 
 class Proof:
@@ -20,6 +22,7 @@ class Proof:
 
     def __init__(self, rules: Sequence[ColumnRule], dialect: Dialect) -> None:
         self._dialect = dialect
+        self._odd = _odd(dialect)
         self._schema = {_name(place): _type(rule) for place, rule in enumerate(rules)}
         self._numbers = [place for place, kind in enumerate(self._schema.values()) if kind == pl.Float64]
         conditions = [one for place, rule in enumerate(rules) for one in _conditions(_name(place), rule)]
@@ -33,6 +36,8 @@ class Proof:
     def holds(self, text: bytes, records: int, longest: int) -> frozenset[int] | None:
         """The places of columns that were seen to hold numbers, if every cell of the records is good; else None."""
         if longest > MAX_CELL_CHARACTERS or b"\0" in text or not (text.isascii() or _is_utf8(text)):
+            return None
+        if text.startswith(BOM) or is_found(self._odd, text, 0, len(text)):
             return None
         found = self._quickly(text)
         if found is None or found["rows"] != records or not found["good"]:
@@ -68,6 +73,13 @@ class Proof:
             )
         except pl.exceptions.PolarsError:
             return None
+
+
+def _odd(dialect: Dialect) -> str:
+    """What polars takes for something else than Python does: a cell of blanks for an empty one, marks for letters."""
+    ends = re.escape(dialect.delimiter) + re.escape(dialect.quote)
+    blanks = "".join(blank for blank in (" ", "\t") if blank != dialect.delimiter)
+    return rf"[\x0b\x0c\x1c-\x1f]|(?:\A|[{ends}\n])[{blanks}]+(?:[{ends}\r\n]|\z)"
 
 
 def _is_whole(place: int) -> pl.Expr:
