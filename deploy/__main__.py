@@ -1,11 +1,13 @@
 """The command behind deploy.sh."""
 
 import argparse
+import os
 import re
 import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy.filling import Filling
@@ -22,17 +24,23 @@ _WAITS_SECONDS = (5, 10, 20, 40, 60, 60, 60, 60, 60, 60, 60, 60, 45)
 # Functions are built by Cloud Build, where a new project may run ten builds at once.
 _AT_ONCE = 6
 _DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
+_PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]*[a-z0-9]")
+_REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
+_KEY = re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
+_SECRET = re.compile(r"[A-Za-z0-9_-]+:(?:latest|[0-9]+)")
 
 
 def main(arguments: list[str]) -> int:
     """0: as wanted; 1: something failed, and what it was is said; 2: a wrong command line."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     target = _target(options)
     table = load()
     steps = tuple(step for step in plan(target, table) if options.only in step.title)
+    if not steps:
+        parser.error(f"no step's title contains {options.only!r}: --dry-run prints them all")
     if options.dry_run:
-        _show(steps, target if options.destroy else None)
-        return 0
+        return _shown(steps, target if options.destroy else None)
     gcloud = InstalledGcloud(target.project, options.transcript)
     if options.destroy:
         left = remains(gcloud, target)
@@ -72,15 +80,33 @@ def _parser() -> argparse.ArgumentParser:
         "deploy.sh", description="Puts Serin on Google Cloud; run again, it changes nothing."
     )
     add = parser.add_argument
-    add("project", metavar="PROJECT")
-    add("region", metavar="REGION")
+    add("project", metavar="PROJECT", type=_like(_PROJECT, "a project's id"))
+    add("region", metavar="REGION", type=_like(_REGION, "a region"))
     add("--dry-run", action="store_true", help="print the plan; needs neither gcloud nor network")
     add("--destroy", action="store_true", help="take everything down, with all data, after asking")
     add("--yes", action="store_true", help="do not ask before --destroy")
     add("--only", default="", metavar="TEXT", help="only the steps whose title contains this")
-    add("--key", default="", help="a customer-managed key for the buckets: projects/…/cryptoKeys/…")
-    add("--notify-secret", default="", metavar="NAME:VERSION", help="the secret with SERIN_NOTIFY_URLS")
-    add("--channels-secret", default="", metavar="NAME:VERSION", help="the secret with SERIN_NOTIFY_CHANNELS")
+    add(
+        "--key",
+        default="",
+        metavar="KEY",
+        type=_like(_KEY, "projects/…/locations/…/keyRings/…/cryptoKeys/…"),
+        help="a customer-managed key for the buckets: projects/…/cryptoKeys/…",
+    )
+    add(
+        "--notify-secret",
+        default="",
+        metavar="NAME:VERSION",
+        type=_like(_SECRET, "NAME:VERSION"),
+        help="the secret with SERIN_NOTIFY_URLS",
+    )
+    add(
+        "--channels-secret",
+        default="",
+        metavar="NAME:VERSION",
+        type=_like(_SECRET, "NAME:VERSION"),
+        help="the secret with SERIN_NOTIFY_CHANNELS",
+    )
     add("--alert-channel", action="append", default=[], metavar="CHANNEL", help="who hears alerts; may be repeated")
     add("--base-image", default="python:3.11-slim", metavar="IMAGE", help="what both images are built on")
     add("--training-image", default="", metavar="IMAGE@DIGEST", type=_by_digest, help="used instead of building one")
@@ -104,8 +130,28 @@ def _by_digest(image: str) -> str:
     return image
 
 
+def _like(pattern: re.Pattern[str], wanted: str) -> Callable[[str], str]:
+    """What takes an argument of this form and refuses any other, before anything is made."""
+
+    def taken(given: str) -> str:
+        if given and not pattern.fullmatch(given):
+            raise argparse.ArgumentTypeError(f"{given!r} is not {wanted}")
+        return given
+
+    return taken
+
+
 def _say(text: str) -> None:
     print(text, flush=True)
+
+
+def _shown(steps: tuple[Step, ...], destroyed: Target | None) -> int:
+    try:
+        _show(steps, destroyed)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _show(steps: tuple[Step, ...], destroyed: Target | None) -> None:

@@ -39,16 +39,17 @@ def services(target: Target) -> Iterator[Step]:
         ),
     )
     yield Step(
-        "the service agents of Pub/Sub and Cloud Storage",
-        (
-            ("beta", "services", "identity", "create", "--service=pubsub.googleapis.com"),
-            ("storage", "service-agent"),
-        ),
+        "the service agent of Pub/Sub",
+        (("beta", "services", "identity", "create", "--service=pubsub.googleapis.com"),),
         # Google grants the agent this role when it makes it.
         Look(
             ("projects", "get-iam-policy", target.project, "--format=json"),
             bound("roles/pubsub.serviceAgent", PUBSUB_AGENT),
         ),
+    )
+    asked = ("storage", "service-agent")  # it is made by being asked for
+    yield Step(
+        "the service agent of Cloud Storage", (asked,), Look(asked, lambda answer: "gs-project-accounts" in answer)
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from deploy import images, source
 from deploy.roles import PUBSUB_AGENT, role
-from deploy.steps import Command, Look, Step, field, thing
+from deploy.steps import Command, Look, Step, both, field, thing
 from deploy.target import BUILDER, PUSHER, REPOSITORY, SERVER, TRAINER, Target, account_of, deployed_name
 
 
@@ -21,8 +21,9 @@ def functions(target: Target, table: dict[str, Any]) -> Iterator[Step]:
             (("functions", "deploy", name, "--gen2", place, *flags, f"--source={{source:{function}}}", label),),
             Look(
                 ("functions", "describe", name, "--gen2", place, "--format=json"),
-                field("labels.serin-source", version(target, function, flags)),
-                among=("functions", "list", "--v2", f"--regions={target.region}", "--format=json(name,labels)"),
+                # A deployment that failed leaves a function with the labels of what it should have become.
+                both(field("labels.serin-source", version(target, function, flags)), field("state", "ACTIVE")),
+                among=("functions", "list", "--v2", f"--regions={target.region}", "--format=json(name,labels,state)"),
             ),
             (("functions", "delete", name, "--gen2", place),),
             together="functions",

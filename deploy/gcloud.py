@@ -12,7 +12,10 @@ from typing import Protocol
 from deploy.steps import Command
 
 # What gcloud says of an account, a permission or a metric that not everybody has heard of yet.
-_UNSETTLED = ("permission_denied", "does not have", "does not exist", "cannot find metric")
+_UNSETTLED = (
+    "permission_denied", "does not have", "does not exist", "cannot find metric", "missing permission",
+    "unable to retrieve the repository metadata",
+)  # fmt: skip
 _ABSENT = ("not_found", "not found", "does not exist")
 # Nobody is asked anything, and no command looks for updates or proposes a survey.
 _QUIET = {

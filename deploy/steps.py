@@ -69,6 +69,11 @@ def field(path: str, value: str) -> Callable[[str], bool]:
     return holds
 
 
+def both(first: Callable[[str], bool], second: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Whether an answer has what both look for."""
+    return lambda answer: first(answer) and second(answer)
+
+
 def listed(labels: str, wanted: dict[str, str]) -> Callable[[str], bool]:
     """Whether a list in JSON has an entry with these labels."""
 

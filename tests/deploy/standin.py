@@ -167,7 +167,8 @@ def _entry(group: str, name: str, flags: Flags) -> dict[str, Any]:
             return {"email": name}
         case "functions":
             label = flags["update-labels"].partition("=")[::2]
-            return {"name": name, "labels": dict([label]), "serviceConfig": {"uri": uri(name)}}
+            service = {"uri": uri(name)}
+            return {"name": name, "labels": dict([label]), "state": "ACTIVE", "serviceConfig": service}
         case "pubsub subscriptions":
             return {"name": name, "filter": flags.get("message-filter", "")}
         case "storage buckets":
