@@ -168,7 +168,12 @@ def _entry(group: str, name: str, flags: Flags) -> dict[str, Any]:
         case "functions":
             label = flags["update-labels"].partition("=")[::2]
             service = {"uri": uri(name)}
-            return {"name": name, "labels": dict([label]), "state": "ACTIVE", "serviceConfig": service}
+            return {
+                "name": name,
+                "labels": dict([label]),
+                "state": flags.get("state", "ACTIVE"),
+                "serviceConfig": service,
+            }
         case "pubsub subscriptions":
             return {"name": name, "filter": flags.get("message-filter", "")}
         case "storage buckets":

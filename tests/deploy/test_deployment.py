@@ -172,6 +172,12 @@ def test_a_subscription_with_another_filter_is_not_passed_over() -> None:
     assert "cannot be changed" in deployed(gcloud).failure
 
 
+def test_a_function_whose_deployment_failed_is_deployed_again_although_its_label_is_right() -> None:
+    gcloud = changed("functions", "check-rows", **complete().standing.made["functions check-rows"], state="FAILED")
+    assert deployed(gcloud).made == ("function check-rows",)
+    assert deployed(gcloud).made == ()
+
+
 def test_a_changed_function_and_only_that_is_deployed_again() -> None:
     gcloud = changed("functions", "check-rows", **{"update-labels": "serin-source=before"})
     assert deployed(gcloud).made == ("function check-rows",)
@@ -266,6 +272,29 @@ def test_a_dry_run_needs_no_gcloud_and_prints_every_command(tmp_path: Path) -> N
 def test_an_image_that_is_not_named_by_digest_is_refused(tmp_path: Path) -> None:
     done = shell(["p-1", "europe-west1", "--dry-run", "--training-image", "i:latest"], "/usr/bin:/bin", tmp_path)
     assert (done.returncode, "does not name a digest" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["My project", "europe-west1"], "is not a project's id"),
+        (["p-1", "nowhere"], "is not a region"),
+        (["p-1", "europe-west1", "--key", "mine"], "is not projects/…/locations/"),
+        (["p-1", "europe-west1", "--notify-secret", "urls"], "is not NAME:VERSION"),
+        (["p-1", "europe-west1", "--only", "no such step"], "no step's title contains"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_before_anything_is_made(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    result = shell(arguments, failing_gcloud(tmp_path), tmp_path)
+    assert (result.returncode, said in result.stderr) == (2, True)
+
+
+def test_whoever_reads_only_the_beginning_of_a_dry_run_sees_no_error() -> None:
+    command = "./deploy.sh p-1 europe-west1 --dry-run | head -n 1"
+    result = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.stdout.count("\n"), result.stderr) == (1, "")
 
 
 def failing_gcloud(folder: Path) -> str:
