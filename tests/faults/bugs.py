@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tests.faults.exploration import Case, explored
-from tests.faults.faulting import survive
+from tests.faults.faulting import shuffled, survive
 from tests.faults.scheduler import Budget
 from tests.faults.seeding import Bug
 from tests.faults.situations import (
@@ -57,7 +57,17 @@ class WholeRun:
         return survive(self.story(), only=self.only, enough=1).wrong
 
 
-Finder = Explorer | WholeRun
+@dataclass(frozen=True)
+class AnyOrder:
+    """A story whose messages come in any order, some of them again."""
+
+    story: Callable[[], Play]
+
+    def __call__(self) -> list[str]:
+        return [wrong for seed in range(3) if (wrong := shuffled(self.story, seed))][:1]
+
+
+Finder = Explorer | WholeRun | AnyOrder
 ORDERS, CRASH, NAP = Budget(switches=1), Budget(crashes=1, switches=1), Budget(naps=1, switches=0)
 TWICE = Budget(switches=2)
 ONE_BY_ONE, DIES = Budget(switches=0), Budget(crashes=1, switches=0)
@@ -101,6 +111,7 @@ ROLL_BACK, WATCH = "functions/roll_back/rollback.py", "functions/monitor_canary/
 RETIRE, RUN_DUE = "functions/retire_model/retirement.py", "functions/reconcile/due_run.py"
 ROLLOUT_DUE, UPLOADS_DUE = "functions/reconcile/due_rollout.py", "functions/reconcile/due_uploads.py"
 SMOKE, NOTIFY = "functions/smoke_test/smoke.py", "functions/notify/notice_delivery.py"
+JUDGED = "functions/monitor_canary/interval_closing.py"
 DRIFT, SCORE_JOB = "functions/detect_drift/drift_watch.py", "functions/score_batch/score_job.py"
 UPLOAD = "functions/stage_model/version_upload.py"
 
@@ -198,6 +209,10 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
     (Bug("does not end what was decided", WATCH, "    if not rollout.live:\n",
          "    if rollout.decision == \"promote\":\n        return rollout.end.events if rollout.end else ()\n"
          "    if not rollout.live:\n"), WholeRun(promoted, "monitor_canary.traffic-shifted")),
+    (Bug("judges by the last interval alone", JUDGED, "before.data[\"state\"]) if before else",
+         "before.data[\"state\"]) if None else"), AnyOrder(promoted)),
+    (Bug("undeploys no candidate that was never asked", ROLL_BACK, "rollout.candidate.id in endpoint.deployed:",
+         "endpoint.split.get(rollout.candidate.id) is not None:"), AnyOrder(rolled_back)),
     (Bug("retires what is still needed", RETIRE, "            if not _needed(event, step):\n",
          "            if True:\n"),
      Explorer(base_retired_early, ONE_BY_ONE)),

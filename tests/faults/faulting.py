@@ -62,9 +62,8 @@ def moments(play: Play) -> list[Moment]:
         assert not play.trouble, play.trouble
         about = letter.function, letter.topic
         found.append(Moment(before, about, tuple(play.effects), state_of(play)))
-    ends = tuple(str(end["outcome"]) for kind in ("runs", "rollouts") for _, end in records(play.cloud, kind, "end"))
     assert not play.to_the_end(), play.to_the_end()
-    assert ends == play.story.ends, f"{play.story.name} ended {ends}"
+    assert ends(play) == play.story.ends, f"{play.story.name} ended {ends(play)}"
     return found
 
 
@@ -144,6 +143,20 @@ def skewed(story: Callable[[], Play], clocks: Mapping[str, float]) -> str:
         play = story()
         play.skewed = clocks
         return play.to_the_end()
+
+
+def shuffled(story: Callable[[], Play], seed: int) -> str:
+    """A story whose messages come in any order, some of them again; answers what went wrong, or how else it ended."""
+    with silent():
+        play = story()
+        play.chance = random.Random(seed)
+        wrong = play.to_the_end()
+    return wrong or ("" if ends(play) == play.story.ends else f"ended {ends(play)}")
+
+
+def ends(play: Play) -> tuple[str, ...]:
+    """How the runs and the rollouts of a play have ended."""
+    return tuple(str(end["outcome"]) for kind in ("runs", "rollouts") for _, end in records(play.cloud, kind, "end"))
 
 
 def pair(points: Sequence[Moment], chance: random.Random) -> str:

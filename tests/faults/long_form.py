@@ -14,7 +14,7 @@ from typing import Protocol
 
 from shared.wiring import FUNCTIONS
 from tests.faults.exploration import explored_within
-from tests.faults.faulting import Moment, Survived, faults_of, moments, pair, silent, skewed, survived
+from tests.faults.faulting import Moment, Survived, faults_of, moments, pair, shuffled, silent, skewed, survived
 from tests.faults.replaying import BESIDE, ETAGS_IGNORED, Exploration, situation
 from tests.faults.scheduler import Budget
 from tests.faults.stories import STORIES
@@ -116,6 +116,24 @@ class InPairs:
 
 
 @dataclass(frozen=True)
+class Shuffled:
+    """A story again and again, each time in another order: never all of them, more with every round."""
+
+    story: Callable[[], Play]
+
+    @property
+    def name(self) -> str:
+        return f"{self.story.__name__}, any order"
+
+    def round(self, at: int, over: Over) -> Round:
+        wrong, seed = "", at
+        while not wrong and not over():
+            wrong, seed = shuffled(self.story, seed), seed + 1
+        told = [f'{wrong}\nassert shuffled({self.story.__name__}, {seed - 1}) == ""'] if wrong else []
+        return Round(f"orders drawn with seeds from {at} on", seed - at, False, seed, told)
+
+
+@dataclass(frozen=True)
 class Skewed:
     """A story again and again, each time with one function's clock wrong."""
 
@@ -155,7 +173,7 @@ def subjects() -> Iterator[Subject]:
     for budget in OF_WINDOWS:
         yield Situated(Exploration("windows, 3 uploads, 2 closers", budget))
     for story in STORIES:
-        yield from (Singly(story), Skewed(story), InPairs(story))
+        yield from (Singly(story), Skewed(story), Shuffled(story), InPairs(story))
     for function in FUNCTIONS:
         for budget, copies in OF_A_FUNCTION:
             yield Situated(Exploration(function, budget, copies - (function in TWO_MESSAGES)))

@@ -1,7 +1,8 @@
 """From the drop to the end, whatever goes wrong at one place: every run ends, nothing is lost, somebody is told.
 
-After a fault the message comes again, or is given up for good, and then only `reconcile` can go on. `make faults` tries
-every fault at every effect, each function's clock wrong by itself, and thousands of pairs.
+After a fault the message comes again, or is given up for good, and then only `reconcile` can go on. In whatever order
+messages come, the end is the same. `make faults` tries every fault at every effect, each function's clock wrong by
+itself, thousands of pairs and of orders.
 """
 
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from shared.wiring import FUNCTIONS
 from tests.faults.effects import effect_names
-from tests.faults.faulting import faults_of, moments, silent, skewed, survive
+from tests.faults.faulting import faults_of, moments, shuffled, silent, skewed, survive
 from tests.faults.kinds import kinds_of
 from tests.faults.stories import STORIES, promoted
 from tests.faults.whole_run import Play
@@ -53,6 +54,12 @@ def chosen(stories: Sequence[Callable[[], Play]]) -> tuple[dict[str, set[str]], 
             for place, fault in faults_of(moment, seen, everything=False):
                 met[moment.effects[place]].add(fault.kind)
     return met, seen
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("story", STORIES)
+def test_messages_in_any_order_some_of_them_again_change_no_end(story: Callable[[], Play], seed: int) -> None:
+    assert shuffled(story, seed) == ""
 
 
 @pytest.mark.parametrize("ahead", [True, False], ids=["one ahead, the next behind", "one behind, the next ahead"])

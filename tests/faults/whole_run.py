@@ -9,6 +9,7 @@ What goes wrong is a list of choices, one per effect of a message's first delive
 has come to where the undisturbed play was after the same delivery, its future is known.
 """
 
+import random
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from tests.faults.deliveries import entry_point, pushed
 from tests.faults.invariants import broken, unfinished, unintended, unsaid, wrong_at_rest
 from tests.faults.kinds import LISTING, OK, REFUSALS, Fault, Kind, faults_at
 from tests.faults.outside import Outside, golden_answers
+from tests.faults.refolding import decided_otherwise
 from tests.faults.scheduler import CHANGING, Crash
 from tests.faults.world import copied, restless
 from tests.world.cloud import MemoryCloud
@@ -35,6 +37,8 @@ T = TypeVar("T")
 _LEASE_SECONDS = 16
 _MOST_TURNS = 150
 _QUIET_TURNS = 4
+_REPEATED, _SOON = 0.2, 0.5
+"""How many letters come again, and how many of those before the clock's next tick."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,16 @@ class Letter:
 
 @dataclass
 class Play:
-    """A story at some point of it; `choices` are what goes wrong, by the number of the effect, `taken` what has."""
+    """A story at some point of it; `choices` are what goes wrong, by the number of the effect, `taken` what has.
+
+    With `chance`, letters are delivered in any order, and some of them more than once.
+    """
 
     story: Story
     cloud: MemoryCloud
     choices: Mapping[int, int] = field(default_factory=dict)
     skewed: Mapping[str, float] = field(default_factory=dict)
+    chance: random.Random | None = None
     bag: list[Letter] = field(default_factory=list)
     later: list[Letter] = field(default_factory=list)
     acts: int = 0
@@ -125,14 +133,23 @@ class Play:
         while not self.over and not self.trouble:
             self.step()
         all_said = "" if self.given_up else unsaid(self.cloud, self.said, self.heard)
-        return self.trouble or wrong_at_rest(self.cloud) or all_said
+        return self.trouble or wrong_at_rest(self.cloud) or decided_otherwise(self.cloud) or all_said
 
     def step(self) -> None:
-        """Delivers the next letter; a turn when there is none."""
-        if self.bag:
+        """Delivers the next letter, or any of them if their order is one of chance; a turn when there is none."""
+        if not self.bag:
+            self._turn()
+        elif self.chance is None:
             self.deliver(self.bag.pop(0))
         else:
-            self._turn()
+            self._deliver_any(self.chance)
+
+    def _deliver_any(self, chance: random.Random) -> None:
+        """One of the letters; now and then it comes once more, some time later."""
+        letter = self.bag.pop(chance.randrange(len(self.bag)))
+        self.deliver(letter)
+        if chance.random() < _REPEATED:
+            (self.bag if chance.random() < _SOON else self.later).append(letter)
 
     def deliver(self, letter: Letter) -> None:
         """One delivery, with what goes wrong in it; what is not acknowledged is delivered again at once."""

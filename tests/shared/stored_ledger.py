@@ -7,6 +7,7 @@ import gzip
 import json
 import sqlite3
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,30 @@ _STORED = """SELECT name, generation, created_us, attributes, bytes
 
 def opened(name: str) -> Ledger:
     """A stored ledger, in memory."""
-    cloud = MemoryCloud()
+    return _in_memory(_stored(name))
+
+
+def as_written(name: str) -> Iterator[dict[str, Any]]:
+    """What is read off a stored ledger after each of its records, in the order in which they were written."""
+    objects = sorted(_stored(name), key=lambda each: each.entry.generation)
+    for written in range(1, len(objects) + 1):
+        yield folded(_in_memory(objects[:written]))
+
+
+def _stored(name: str) -> list[_Object]:
+    objects = []
     with gzip.open(LEDGERS / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
             kept = json.loads(line)
             body, created = kept["body"].encode(), datetime.fromisoformat(kept["created"])
             entry = Entry(kept["key"], kept["generation"], created, len(body), kept["metadata"])
-            cloud.state._generations[entry.key] = [_Object(entry, body)]
+            objects.append(_Object(entry, body))
+    return objects
+
+
+def _in_memory(objects: Iterable[_Object]) -> Ledger:
+    cloud = MemoryCloud()
+    cloud.state._generations = {each.entry.key: [each] for each in objects}
     return Ledger(cloud.state, Author("test", None, None, cloud.now, cloud.token))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.envelope import from_json
 from shared.ledger import run_key
-from tests.shared.stored_ledger import LEDGERS, folded, opened
+from tests.shared.stored_ledger import LEDGERS, as_written, folded, opened
 
 NAMES = sorted(path.name.removesuffix(".jsonl.gz") for path in LEDGERS.glob("*.jsonl.gz"))
 
@@ -28,6 +28,23 @@ def test_every_record_of_a_stored_ledger_is_still_understood(name: str) -> None:
     assert len(records) > 100
     assert len(events) > 30
     assert all(from_json(event.to_json()) == event for event in events)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stored_ledger_can_be_read_after_each_of_its_records(name: str) -> None:
+    """Whoever looks while something is under way sees a state, and what was decided stays as it was."""
+    decided: dict[tuple[str, int, str], str] = {}
+    for state in as_written(name):
+        found = {
+            (model, number, what): rollout[what]
+            for model, told in state.items()
+            for number, rollout in enumerate(told["rollouts"])
+            for what in ("decision", "end")
+            if rollout[what]
+        }
+        assert found | decided == found
+        decided = found
+    assert len(decided) > 3
 
 
 def test_a_record_that_is_missing_is_noticed() -> None:
