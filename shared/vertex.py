@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from shared.environment import Environment
 
 _CALL_TIMEOUT_SECONDS = 30.0
+_DEFAULT = "default"
+"""The alias that exactly one version of a model has."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,16 @@ class BatchOrder:
 
 @dataclass(frozen=True)
 class Version:
-    """A model version in the registry, as `projects/…/models/M@V`."""
+    """A model version in the registry, as `projects/…/models/M@V`.
+
+    The default one is what `models/M` means; it cannot be deleted, nor can one that an endpoint has. `endpoints` are
+    the names of those that have it, Serin's or somebody else's.
+    """
 
     name: str
     labels: Mapping[str, str]
+    default: bool = False
+    endpoints: frozenset[str] = frozenset()
 
     @property
     def number(self) -> str:
@@ -78,6 +86,9 @@ class Vertex(ServingBackend, TrainingBackend, Protocol):
 
     def recipe(self, version: str) -> VersionOrder:
         """What a version was uploaded as, for a backend that does not read the registry by itself."""
+
+    def make_default(self, version: str) -> None:
+        """Makes a version the one that `models/M` means, in place of another."""
 
     def delete_version(self, version: str) -> None: ...
 
@@ -226,8 +237,7 @@ class CloudVertex:
             if not refused.absent:
                 raise
             return []
-        versions = [Version(f"{name}@{version.version_id}", dict(version.labels)) for version in found]
-        return sorted(versions, key=lambda version: int(version.number))
+        return sorted((_version(name, version) for version in found), key=lambda version: int(version.number))
 
     def upload(self, order: VersionOrder) -> Operation:
         exists = bool(self.versions(order.model))
@@ -267,6 +277,14 @@ class CloudVertex:
             artefacts=found.artifact_uri,
             labels=dict(found.labels),
             variables={variable.name: variable.value for variable in found.container_spec.env},
+        )
+
+    def make_default(self, version: str) -> None:
+        self._door(
+            "vertex.make_default",
+            lambda: self._models.merge_version_aliases(
+                name=version, version_aliases=[_DEFAULT], timeout=_CALL_TIMEOUT_SECONDS
+            ),
         )
 
     def delete_version(self, version: str) -> None:
@@ -375,6 +393,11 @@ def _job(job: Any) -> Job:
         error=job.error.message,
         began=job.start_time,
     )
+
+
+def _version(model: str, found: Any) -> Version:
+    endpoints = frozenset(each.endpoint.rsplit("/", 1)[-1] for each in found.deployed_models)
+    return Version(f"{model}@{found.version_id}", dict(found.labels), _DEFAULT in found.version_aliases, endpoints)
 
 
 def _batch_job(job: Any) -> Job:

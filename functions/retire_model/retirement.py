@@ -1,12 +1,15 @@
 """Taking away what nobody needs: looked at again before it goes, and gone already is done."""
 
+from dataclasses import replace
+
 from shared.backends import serving
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import RetirementDue
-from shared.rollouts import newest, production_endpoint, staging_endpoint
+from shared.rollouts import newest, production, production_endpoint, staging_endpoint
 from shared.serving import ServingBackend
 from shared.settings import settings_of
 from shared.step import Events, Step
+from shared.vertex import Version
 
 
 def retire(event: RetirementDue, step: Step) -> Events:
@@ -19,12 +22,10 @@ def retire(event: RetirementDue, step: Step) -> Events:
                 _undeploy(production_endpoint(event.model), event.target, serving(event.run, step))
         case "version":
             # An event is a hint: only a version of this model goes, and only if nothing stands on it.
-            named = [each.name for each in step.cloud.vertex.versions(event.model) if each.name == event.target]
-            for version in _unneeded(named, event, step):
-                _delete(version, step)
+            named = [each for each in step.cloud.vertex.versions(event.model) if each.name == event.target]
+            _delete(_unneeded(named, event, step), step)
         case "versions":
-            for version in _older(event, step):
-                _delete(version, step)
+            _delete(_older(event, step), step)
     return ()
 
 
@@ -41,11 +42,19 @@ def _needed(event: RetirementDue, step: Step) -> bool:
 def _older(event: RetirementDue, step: Step) -> list[str]:
     """The versions beyond the newest few that nothing stands on and nothing would go back to."""
     kept = settings_of(step.ledger, event.run).serving.versions_kept
-    versions = [version.name for version in step.cloud.vertex.versions(event.model)]
-    return _unneeded(versions[:-kept], event, step)
+    return _unneeded(_with_default_in_production(event, step)[:-kept], event, step)
 
 
-def _unneeded(versions: list[str], event: RetirementDue, step: Step) -> list[str]:
+def _with_default_in_production(event: RetirementDue, step: Step) -> list[Version]:
+    """The model's versions, once the registry's default is the one in production: that one is never deleted."""
+    versions, champion = step.cloud.vertex.versions(event.model), production(step.ledger, event.model)
+    if champion is None or all(each.default or each.name != champion.version for each in versions):
+        return versions
+    step.cloud.vertex.make_default(champion.version)
+    return [replace(each, default=each.name == champion.version) for each in versions]
+
+
+def _unneeded(versions: list[Version], event: RetirementDue, step: Step) -> list[str]:
     """Those of the model's versions that nothing stands on and nothing would go back to."""
     names = (production_endpoint(event.model), staging_endpoint(event.model))
     endpoints = [endpoint for endpoint in map(serving(event.run, step).endpoint, names) if endpoint is not None]
@@ -53,7 +62,8 @@ def _unneeded(versions: list[str], event: RetirementDue, step: Step) -> list[str
     rollout = newest(step.ledger, event.model)
     arms = (rollout.candidate, rollout.base) if rollout else ()
     needed |= {arm.version for arm in arms if arm is not None}
-    return [version for version in versions if version not in needed]
+    free = [version for version in versions if not version.default and version.endpoints <= set(names)]
+    return [version.name for version in free if version.name not in needed]
 
 
 def _undeploy(endpoint: str, target: str, backend: ServingBackend) -> None:
@@ -77,9 +87,16 @@ def _hand_over(endpoint: str, target: str, backend: ServingBackend) -> None:
     backend.set_split(found, {other: 100})
 
 
-def _delete(version: str, step: Step) -> None:
+def _delete(versions: list[str], step: Step) -> None:
+    """Deletes what can be deleted; NotYet if something has to wait."""
+    waiting = [version for version in versions if not _deleted(version, step)]
+    if waiting:
+        raise NotYet(f"versions that are deployed nowhere: {', '.join(waiting)}")
+
+
+def _deleted(version: str, step: Step) -> bool:
     try:
         step.cloud.vertex.delete_version(version)
     except Refused as refused:
-        if not refused.absent:
-            raise NotYet("a version that is deployed nowhere") from refused
+        return refused.absent
+    return True

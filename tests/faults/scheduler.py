@@ -36,7 +36,7 @@ CHANGING = frozenset(
     {
         "storage.create", "pubsub.publish", "vertex.create_job", "vertex.cancel_job", "vertex.create_batch_job",
         "vertex.cancel_batch_job", "vertex.upload", "vertex.deploy", "vertex.undeploy", "vertex.set_split",
-        "vertex.create_endpoint", "vertex.delete_version", "notify.send",
+        "vertex.create_endpoint", "vertex.make_default", "vertex.delete_version", "notify.send",
         "run.create_job", "run.cancel_execution", "run.create_service", "run.deploy", "run.undeploy", "run.set_split",
         "run.delete_service",
     }

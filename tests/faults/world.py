@@ -88,7 +88,11 @@ def vertex_state(cloud: MemoryCloud) -> Hashable:
     """Jobs, versions and endpoints of both backends, without etags."""
     vertex = cloud.vertex
     jobs = sorted((job.name, job.state) for job in jobs_of(cloud))
-    versions = sorted((version.name, *version.labels.items()) for kept in vertex._versions.values() for version in kept)
+    versions = sorted(
+        (version.name, version.default, *version.labels.items())
+        for kept in vertex._versions.values()
+        for version in kept
+    )
     endpoints = sorted(
         (each.name, sorted(each.deployed), sorted(each.split.items())) for each in endpoints_of(cloud).values()
     )

@@ -114,13 +114,17 @@ class MemoryVertex:
         self.door("vertex.cancel_batch_job", lambda: self.end_batch_job(name, "CANCELLED"))
 
     def versions(self, model: str) -> list[Version]:
-        return self.door("vertex.list_versions", lambda: list(self._versions.get(model, [])))
+        def seen(version: Version) -> Version:
+            having = {name for name, each in self._endpoints.items() if version.name in each.deployed.values()}
+            return replace(version, endpoints=frozenset(having))
+
+        return self.door("vertex.list_versions", lambda: [seen(each) for each in self._versions.get(model, [])])
 
     def upload(self, order: VersionOrder) -> Operation:
         def effect(vertex: MemoryVertex) -> None:
             versions = vertex._versions.setdefault(order.model, [])
             name = f"projects/p/locations/l/models/{order.model}@{vertex._next_version(order.model)}"
-            versions.append(Version(name, dict(order.labels)))
+            versions.append(Version(name, dict(order.labels), default=not versions))
             vertex.uploads.append(order)
 
         return self.door("vertex.upload", lambda: self._start(effect))
@@ -128,10 +132,25 @@ class MemoryVertex:
     def recipe(self, version: str) -> VersionOrder:
         return self.door("vertex.get_version", lambda: self.uploads[int(version.rsplit("@", 1)[-1]) - 1])
 
+    def make_default(self, version: str) -> None:
+        def effect() -> None:
+            known = self._versions[_model_of(version)]
+            if all(each.name != version for each in known):
+                raise Refused("vertex.make_default", f"status 404: no version {version}")
+            self._versions[_model_of(version)] = [replace(each, default=each.name == version) for each in known]
+
+        self.door("vertex.make_default", effect)
+
     def delete_version(self, version: str) -> None:
-        model = version.split("/models/")[1].split("@")[0]
-        kept = [each for each in self._versions.get(model, []) if each.name != version]
-        self.door("vertex.delete_version", lambda: self._versions.__setitem__(model, kept))
+        def effect() -> None:
+            found = next((each for each in self._versions.get(_model_of(version), []) if each.name == version), None)
+            if found is None:
+                raise Refused("vertex.delete_version", f"status 404: no version {version}")
+            if found.default or any(version in each.deployed.values() for each in self._endpoints.values()):
+                raise Refused("vertex.delete_version", f"status 400: {version} is the default one, or deployed")
+            self._versions[_model_of(version)] = [each for each in self._versions[_model_of(version)] if each != found]
+
+        self.door("vertex.delete_version", effect)
 
     def endpoint(self, endpoint: str) -> Endpoint | None:
         return self.door("vertex.get_endpoint", lambda: self._endpoints.get(endpoint))
@@ -243,3 +262,7 @@ class MemoryVertex:
     def _number(self) -> int:
         self._numbers += 1
         return self._numbers
+
+
+def _model_of(version: str) -> str:
+    return version.split("/models/")[1].split("@")[0]

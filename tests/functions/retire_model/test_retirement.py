@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Transient
-from shared.rollouts import staging_endpoint
+from shared.errors import Refused, Transient
+from shared.ledger import Outcome, rollout_key
+from shared.rollouts import Deployed, staging_endpoint
 from shared.serving import Machine
 from shared.vertex import VersionOrder
 from tests.functions.standing_rollout import (
@@ -15,11 +16,12 @@ from tests.functions.standing_rollout import (
     MODEL,
     decide,
     deployed_ids,
+    opened,
     put,
     split_of,
     under_way,
 )
-from tests.functions.standing_run import RUN, event
+from tests.functions.standing_run import RUN, event, ledger
 from tests.world.cloud import MemoryCloud
 from tests.world.running import send
 
@@ -98,6 +100,46 @@ def test_the_newest_five_versions_are_kept_and_whatever_stands_somewhere() -> No
     cloud.vertex.undeploy(ENDPOINT, BASE.id)
     assert retire(cloud, what="versions", target=MODEL) == 200
     assert [version.number for version in cloud.vertex.versions(MODEL)] == ["1", "2", "4", "5", "6", "7", "8"]
+
+
+def test_the_first_version_of_all_goes_too_once_the_default_one_is_that_in_production() -> None:
+    cloud = after_two_promotions()
+    assert retire(cloud, what="versions", target=MODEL) == 200
+    versions = cloud.vertex.versions(MODEL)
+    assert [version.number for version in versions] == ["4", "5", "6", "7", "8"]
+    assert [version.number for version in versions if version.default] == ["4"]
+
+
+def test_a_version_that_somebody_deployed_elsewhere_stays_and_the_others_go() -> None:
+    cloud = after_two_promotions()
+    cloud.vertex.create_endpoint("somebody-elses")
+    cloud.vertex.deploy("somebody-elses", "1", f"{BASE.version[:-1]}2", Machine("n1"), {"0": 100})
+    assert retire(cloud, what="versions", target=MODEL) == 200
+    assert [version.number for version in cloud.vertex.versions(MODEL)] == ["2", "4", "5", "6", "7", "8"]
+
+
+def test_a_version_that_cannot_be_deleted_now_keeps_no_other_one() -> None:
+    cloud = after_two_promotions()
+    cloud.door.before["vertex.delete_version"] = Refused("vertex.delete_version", "status 400: it is being undeployed")
+    assert retire(cloud, what="versions", target=MODEL) == 500
+    assert [version.number for version in cloud.vertex.versions(MODEL)] == ["1", "4", "5", "6", "7", "8"]
+    assert retire(cloud, what="versions", target=MODEL) == 200
+    assert [version.number for version in cloud.vertex.versions(MODEL)] == ["4", "5", "6", "7", "8"]
+
+
+def after_two_promotions() -> MemoryCloud:
+    """A model whose fourth version is in production, and nothing else deployed; there are four newer ones."""
+    cloud = promoted()
+    for _ in range(6):
+        cloud.vertex.upload(VersionOrder(MODEL, "i", "gs://a/", {"serin-run": RUN}, {}))
+    fourth = Deployed("3", f"{BASE.version[:-1]}4", RUN, "gs://artefacts/digits/4/")
+    third = {**opened(), "candidate": fourth.to_json(), "base": fourth.to_json()}
+    for name, data in (("opened", third), ("verdict", {"decision": "promote"}), ("end", {"outcome": "promoted"})):
+        ledger(cloud).record(rollout_key(MODEL, 3, name), Outcome(data))
+    cloud.vertex.deploy(ENDPOINT, "3", fourth.version, Machine("n1"), {"0": 100})
+    for each in (BASE.id, CANDIDATE.id):
+        cloud.vertex.undeploy(ENDPOINT, each)
+    return cloud
 
 
 def test_a_version_that_stands_nowhere_is_deleted() -> None:

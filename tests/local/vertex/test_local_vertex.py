@@ -141,6 +141,19 @@ def test_versions_count_up_and_keep_their_labels(vertex: CloudVertex) -> None:
     ]
 
 
+def test_one_version_is_the_default_and_neither_it_nor_a_deployed_one_can_be_deleted(vertex: CloudVertex) -> None:
+    deployed(vertex, "1", "2")
+    version(vertex, "digits-000003")
+    first, second, third = vertex.versions("digits")
+    assert (first.default, second.default, third.default) == (True, False, False)
+    assert (first.endpoints, third.endpoints) == ({"serin-digits"}, frozenset())
+    vertex.make_default(third.name)
+    assert [each.default for each in vertex.versions("digits")] == [False, False, True]
+    for kept in (second, third):
+        with pytest.raises(Refused, match="400"):
+            vertex.delete_version(kept.name)
+
+
 def test_traffic_follows_the_split(vertex: CloudVertex) -> None:
     deployed(vertex, "1", "2")
     endpoint = vertex.endpoint("serin-digits")
