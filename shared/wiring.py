@@ -85,7 +85,7 @@ FUNCTIONS: tuple[str, ...] = tuple(dict.fromkeys(subscription.function for subsc
 PUBLISHES: Mapping[str, tuple[type[Event], ...]] = {
     "check_rows": (TrainingRequested,),
     "decide_deployment": (ApprovalRequested, DeploymentApproved, DeploymentRejected),
-    "deploy_canary": (TrafficRequested,),
+    "deploy_canary": (ModelPromoted, RetirementDue, TrafficRequested),
     "detect_drift": (DriftDetected, TrainingRequested),
     "monitor_canary": (ModelPromoted, RetirementDue, RollbackRequested, RolledBack, TrafficRequested),
     "reconcile": (
@@ -131,8 +131,8 @@ VERTEX: Mapping[str, frozenset[str]] = {
     ),
     "retire_model": frozenset(
         {
-            "vertex.delete_version", "vertex.get_endpoint", "vertex.list_versions", "vertex.set_split",
-            "vertex.undeploy",
+            "vertex.delete_version", "vertex.get_endpoint", "vertex.list_versions", "vertex.make_default",
+            "vertex.set_split", "vertex.undeploy",
         }
     ),
     "roll_back": frozenset(

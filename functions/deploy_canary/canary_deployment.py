@@ -1,6 +1,8 @@
 """A rollout's beginning: opened once, deployed dark under the rollout's own number, then its first step ordered.
 
 opened ─► [verdict, end?] ─► endpoint ─► deployment ~ ─► [verdict, end?] ─► steps/1
+
+A rollout that still bakes is ended by the next one's beginning, and said to be with whatever is said from then on.
 """
 
 from datetime import datetime
@@ -26,10 +28,26 @@ from shared.settings import settings_of
 from shared.step import Events, Step
 
 _FIRST_STEP = 1
+_NEXT = "the next rollout"
 
 
 def deploy(event: SmokePassed, step: Step) -> Events:
-    """Brings the run's rollout as far as it can come now; says nothing while an operation is under way."""
+    """Brings the run's rollout as far as it can come now, and says how it ended the one before, if it did."""
+    follow = _brought_on(event, step)
+    return (*_end_before(event, step), *follow)
+
+
+def _end_before(event: SmokePassed, step: Step) -> Events:
+    """What follows from the end of the rollout before; nothing if that had ended by itself."""
+    noted = step.ledger.find(run_key(event.run, "rollout"))
+    if noted is None:
+        return ()
+    end = step.ledger.find(rollout_key(event.model, int(noted.data["rollout"]) - 1, "end"))
+    return end.events if end is not None and end.data["by"] == _NEXT else ()
+
+
+def _brought_on(event: SmokePassed, step: Step) -> Events:
+    """What follows from what the rollout has come to; nothing while an operation is under way."""
     if step.ledger.find(run_key(event.run, "end")) is not None:
         return ()
     rollout = load(step.ledger, event.model, _number(event, step))
@@ -61,7 +79,7 @@ def _number(event: SmokePassed, step: Step) -> int:
     if last is not None and last.end is None:
         if not last.live:
             raise NotYet(f"the end of rollout {last.number}")
-        promote(step.ledger, last, "the next rollout", f"{event.run} wants to start")
+        promote(step.ledger, last, _NEXT, f"{event.run} wants to start")
     # Counted from the same look: a rollout that another delivery opens meanwhile is this one, not one more.
     number = (last.number if last else 0) + 1
     opened = step.ledger.once(rollout_key(event.model, number, "opened"), lambda: _opened(event, number, step))

@@ -28,6 +28,7 @@ def of_rollout(model: ModelName, step: Step) -> Iterator[Envelope]:
         yield from _of_steps(rollout, astray)
     elif rollout.returns is not None:
         yield from _said(rollout.opened, RollbackRequested)
+    yield from _of_earlier(rollout, deployed, step)
 
 
 def _of_steps(rollout: Rollout, astray: bool) -> Iterator[Envelope]:
@@ -44,6 +45,14 @@ def _of_ended(rollout: Rollout, deployed: set[str], step: Step) -> Iterator[Enve
         yield from _said(rollout.end, RetirementDue)
     if rollout.decision == "rollback" and rollout.candidate.id in deployed:
         yield _leave(rollout, step)
+
+
+def _of_earlier(rollout: Rollout, deployed: set[str], step: Step) -> Iterator[Envelope]:
+    """What an earlier rollout has left deployed, of which this one knows nothing."""
+    arms = {arm.id for arm in (rollout.candidate, rollout.base) if arm is not None}
+    for target in sorted(each for each in deployed - arms if each.isdigit() and int(each) < rollout.number):
+        event = RetirementDue(model=rollout.model, run=rollout.candidate.run, what="base", target=target)
+        yield step.ledger.envelope(event, f"{rollout.opened.key}/left/{target}")
 
 
 def of_staging(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:

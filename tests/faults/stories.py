@@ -17,6 +17,10 @@ def settings_of_cloud_run(outside: Outside) -> None:
     outside.drop(f"settings/{MODEL}.toml", served + b"[training]\n" + backend)
 
 
+def settings_of_a_long_bake(outside: Outside) -> None:
+    outside.drop(f"settings/{MODEL}.toml", SETTINGS.replace(b"bake_seconds = 40", b"bake_seconds = 400"))
+
+
 def first_rows(outside: Outside) -> None:
     outside.drop(f"data/{MODEL}/1.csv", b"p0,digit\n1,3\n2,4\n")
 
@@ -57,6 +61,13 @@ def rolled_back() -> Play:
     return before.gone_on(Story("rolled_back", acts, ends, fails, leaves_at=50))
 
 
+def overtaken() -> Play:
+    """From a first model on: a model that still bakes when the next one's rollout begins, which ends its own."""
+    first = after(Play(Story("before", (settings_of_a_long_bake, first_rows)), MemoryCloud(VARIABLES)))
+    acts, ends = (more_rows, corrected_rows), ("live", "live", "live", "promoted", "promoted", "promoted")
+    return first.gone_on(Story("overtaken", acts, ends, turns=20))
+
+
 def scored() -> Play:
     """From a first model on: a file is scored by a job that hangs and is cancelled after a day, another is rejected."""
     before = after(Play(Story("before", (settings, first_rows)), MemoryCloud(VARIABLES)))
@@ -79,4 +90,4 @@ def after(play: Play) -> Play:
     return play
 
 
-STORIES = (promoted, rolled_back, scored, on_cloud_run)
+STORIES = (promoted, rolled_back, scored, on_cloud_run, overtaken)

@@ -43,7 +43,7 @@ _REPEATED, _SOON = 0.2, 0.5
 
 @dataclass(frozen=True)
 class Story:
-    """What happens outside, act by act; the next begins when nothing is left to be done.
+    """What happens outside, act by act; the next begins when nothing is left to be done, or after so many `turns`.
 
     `ends` is how runs and rollouts end when nothing goes wrong. `fails` are attempts that do not train; at the share
     `leaves_at` a person leaves a rollout; jobs of batch prediction that `hangs` run for ever.
@@ -55,6 +55,7 @@ class Story:
     fails: frozenset[str] = frozenset()
     leaves_at: int | None = None
     hangs: bool = False
+    turns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,11 @@ class Play:
         if acknowledged or lost:
             return
         if not self._happened or not self._handled(letter, faulty=False):
+            self._put_off(letter)
+
+    def _put_off(self, letter: Letter) -> None:
+        """It comes again after the clock's next tick; what was said twice and is put off twice comes as one."""
+        if all(letter.identity != each.identity for each in self.later):
             self.later.append(letter)
 
     def _handled(self, letter: Letter, faulty: bool) -> bool:
@@ -198,7 +204,7 @@ class Play:
         self.turns += 1
         if self.turns > _MOST_TURNS:
             self.trouble = f"does not come to rest: {rest}"
-        elif self.quiet > _QUIET_TURNS:
+        elif self.quiet > _QUIET_TURNS or (self.turns == self.story.turns and self.acts < len(self.story.acts)):
             self.over = self.acts == len(self.story.acts)
             if not self.over:
                 self.acts, self.turns, self.quiet = self.acts + 1, 0, 0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.errors import Transient
-from shared.events import ModelPromoted, TrafficRequested
+from shared.events import ModelPromoted, RetirementDue, TrafficRequested
 from shared.ids import RunId
 from shared.ledger import Outcome, rollout_key, rollouts_prefix
 from tests.functions.standing_rollout import (
@@ -114,6 +114,23 @@ def test_the_next_rollout_ends_the_bake_of_the_one_before() -> None:
     assert send(cloud, "deploy_canary", later) == 200
     assert stands(cloud, "verdict") and stands(cloud, "end")
     assert data_of(cloud, "rollouts/digits/000003/opened")["base"]["id"] == CANDIDATE.id
+
+
+@pytest.mark.parametrize("lost", ["a message", "the last word of a run that has ended since"])
+def test_how_the_next_rollout_ended_the_one_before_is_said_whoever_dies(lost: str) -> None:
+    cloud = under_way(percent=100)
+    later = event("smoke-passed", version="models/digits@3", run=RunId("digits-000003"))
+    open_run(cloud, RunId("digits-000003"))
+    has_passed(cloud, RunId("digits-000003"), "models/digits@3")
+    cloud.door.before["pubsub.publish"] = Transient("pubsub.publish", "gone")
+    assert send(cloud, "deploy_canary", later) == 500
+    assert published(cloud) == []
+    if lost != "a message":
+        record(cloud, "end", {"outcome": "rolled back"}, run=RunId("digits-000003"))
+    assert send(cloud, "deploy_canary", later) == 200
+    told = [payload for payload in published(cloud) if isinstance(payload, ModelPromoted | RetirementDue)]
+    assert [payload.topic for payload in told] == ["model-promoted", "retirement-due", "retirement-due"]
+    assert {payload.run for payload in told} == {CANDIDATE.run}
 
 
 def test_while_another_rollout_is_watched_the_next_one_waits() -> None:

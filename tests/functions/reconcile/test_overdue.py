@@ -323,6 +323,15 @@ def test_a_base_that_is_still_there_after_a_promotion_is_retired() -> None:
     assert due(cloud) == [retired]
 
 
+def test_what_an_earlier_rollout_has_left_deployed_is_retired() -> None:
+    cloud = shifted_rollout(5)
+    cloud.vertex.deploy(ENDPOINT, "0", BASE.version, Machine("n1"), {})
+    left = [payload for payload in due(cloud) if isinstance(payload, RetirementDue)]
+    assert left == [RetirementDue(model=MODEL, run=RUN, what="base", target="0")]
+    assert send(cloud, "retire_model", event("retirement-due", what="base", target="0")) == 200
+    assert not [payload for payload in due(cloud) if isinstance(payload, RetirementDue)]
+
+
 def test_what_was_tested_leaves_staging(cloud: MemoryCloud) -> None:
     record(cloud, "end", {"outcome": "failed"})
     cloud.vertex.create_endpoint(staging_endpoint(MODEL))
