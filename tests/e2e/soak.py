@@ -48,6 +48,7 @@ GRACE_SECONDS = 120.0
 QUIET_SECONDS = 120.0
 """How long what was begun may take to end, once nothing is done to it any more, if no more of the time is left."""
 TELL_SECONDS = 15.0
+SAME_SECONDS = 60.0
 MOST = 0.95
 """Of the uploads: how fast they are recorded is told of these; the last may have to wait for a sweep."""
 TICK_SECONDS = 3.0
@@ -126,16 +127,29 @@ def telling(people: People, chaos: Chaos, points: Points) -> Iterator[None]:
 
 
 def settled(environment: dict[str, str], dropped: dict[str, int], until: float) -> tuple[Found, list[str], list[str]]:
-    """The world, what is wrong with it and what is unfinished: once nothing is, or when the time is over."""
+    """The world, what is wrong with it and what is unfinished.
+
+    Answers once nothing is, when what is wrong stays so although nothing is under way, or when the time is over.
+    """
     known: dict[str, Any] = {}
+    before, since = [""], time.monotonic()
     while True:
         with suppress(httpx.HTTPError):
             found = look(environment, known)
             known = dict(found.records)
             wrong, going_on = broken(found, dropped, ROWS), unfinished(found, dropped)
-            if not (wrong or going_on) or time.monotonic() > until:
+            if [*wrong, *going_on] != before:
+                before, since = [*wrong, *going_on], time.monotonic()
+                sys.stdout.write(f"at rest?  {len(wrong)} wrong, {len(going_on)} unfinished{_first(before)}\n")
+                sys.stdout.flush()
+            same = not going_on and time.monotonic() - since > SAME_SECONDS
+            if not before or same or time.monotonic() > until:
                 return found, wrong, going_on
         time.sleep(3)
+
+
+def _first(told: list[str]) -> str:
+    return f": {told[0]}" if told else ""
 
 
 def soak(home: Path, given: argparse.Namespace) -> Report:
@@ -228,7 +242,7 @@ def main() -> int:
     parser.add_argument("--upload-models", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--kill-every", type=float, default=12.0, metavar="SECONDS", help="a process at random")
-    parser.add_argument("--point-every", type=float, default=10.0, metavar="SECONDS", help="each function, at least")
+    parser.add_argument("--point-every", type=float, default=4.0, metavar="SECONDS", help="each function, at least")
     parser.add_argument("--refuse-every", type=float, default=4.0, metavar="SECONDS", help="a request of a service")
     parser.add_argument("--restarts", type=int, default=3, help="of the whole cloud")
     parser.add_argument("--seed", type=int, default=1)

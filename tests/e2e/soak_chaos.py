@@ -101,6 +101,7 @@ class Chaos:
         now = time.monotonic()
         for point in self._points.look():
             self._died[point.function] = now
+            self._points.order_first(point.function)
         self._order(now)
         for act, at in list(self._next.items()):
             if now >= at:

@@ -20,6 +20,8 @@ READ = ("uploads/", "windows/", "runs/", "rollouts/")
 LEFT = {"rolled back", "inconclusive"}
 """How a run ends whose rollout was left: the rollout's end tells people."""
 TERMINAL = {"live", "rejected", "failed", *LEFT}
+MOST_VERSIONS = 5
+"""Of a model: two are kept, two may be older and in a rollout, and one was uploaded since they were counted."""
 Records = Mapping[str, Any]
 
 
@@ -86,7 +88,27 @@ def unfinished(found: Found, dropped: Mapping[str, int]) -> list[str]:
         ),
         *(f"{run}: without an end" for run in runs if f"{run}/end" not in found.keys),
         *(f"{job['name']}: still {job['state']}" for job in found.jobs if job["state"] not in _ENDED),
+        *_left_deployed(found),
     ]
+
+
+def _left_deployed(found: Found) -> Iterator[str]:
+    """Nothing stands on an endpoint that nobody needs: the arms of an open rollout, or else what is in production."""
+    for endpoint in found.endpoints:
+        name = endpoint["name"].rsplit("/", 1)[-1]
+        needed = set() if name.endswith("-staging") else _needed(found, name.removeprefix("serin-"))
+        if left := sorted({each["id"] for each in endpoint.get("deployedModels", ())} - needed):
+            yield f"{name}: {', '.join(left)} still deployed"
+
+
+def _needed(found: Found, model: str) -> set[str]:
+    rollouts = [key for key in found.records if key.startswith(f"rollouts/{model}/") and key.endswith("/opened")]
+    if not rollouts:
+        return set()
+    opened = found.records[max(rollouts)]["data"]
+    arms = [arm["id"] if arm else "" for arm in (opened["candidate"], opened["base"])]
+    end = found.records.get(max(rollouts).replace("/opened", "/end"))
+    return set(arms) if end is None else {arms[0] if end["data"]["outcome"] == "promoted" else arms[1]}
 
 
 def broken(found: Found, dropped: Mapping[str, int], rows_each: int) -> list[str]:
@@ -98,6 +120,7 @@ def broken(found: Found, dropped: Mapping[str, int], rows_each: int) -> list[str
         *_jobs(found),
         *_rollouts(found),
         *_traffic(found),
+        *_versions(found),
         *(f"given up: {key}" for key in found.keys if key.startswith("dead-letters/")),
     ]
 
@@ -192,6 +215,12 @@ def _traffic(found: Found) -> Iterator[str]:
             yield f"{endpoint['name']}: the split {shares} does not add up to 100"
         if not set(shares) <= deployed:
             yield f"{endpoint['name']}: the split {shares} names what is not deployed"
+
+
+def _versions(found: Found) -> Iterator[str]:
+    """The registry keeps the newest few versions of a model, those of its newest rollout, and what came since."""
+    kept = Counter(version["name"].partition("@")[0].rsplit("/", 1)[-1] for version in found.versions)
+    yield from (f"{model}: {count} versions in the registry" for model, count in kept.items() if count > MOST_VERSIONS)
 
 
 def _below(found: Found, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -21,6 +21,9 @@ When = Literal["before", "after"]
 MOMENTS: tuple[When, ...] = ("before", "after")
 READS = ("oidc.keys", "storage.list", "storage.open", "storage.read", "storage.stat", "vertex.get_endpoint")
 """What nearly every handler begins with, and what changes nothing."""
+FIRST = ("oidc.keys",)
+"""What a process does once: only who dies in its first request can die there."""
+SLOT_SECONDS = 10.0
 LISTED_AT_ONCE = 1000
 """Names on one page of a listing, each page being an operation that is paid for."""
 
@@ -83,6 +86,8 @@ class Points:
     folder: Path
     hits: Counter[Point] = field(default_factory=Counter)
     passed: Counter[Point] = field(default_factory=Counter)
+    slots: dict[Point, set[int]] = field(default_factory=dict)
+    """In which stretches of ten seconds each was passed: a burst is one occasion to die."""
     effects: list[Effect] = field(default_factory=list)
     _read: dict[str, int] = field(default_factory=dict)
 
@@ -110,7 +115,9 @@ class Points:
         for line in text.decode().splitlines():
             at, name, listed = line.split(" ")
             self.effects.append(Effect(float(at), path.name, name, int(listed)))
-            self.passed.update(Point(path.name, name, when) for when in MOMENTS)
+            for point in (Point(path.name, name, when) for when in MOMENTS):
+                self.passed[point] += 1
+                self.slots.setdefault(point, set()).add(int(float(at) // SLOT_SECONDS))
 
     def of(self, function: str) -> list[Point]:
         """The function's points, in the order of their names."""
@@ -120,6 +127,16 @@ class Points:
         """One death of the function, at a wanted point or where nobody has died yet; not at reads, if so said."""
         spared = {point for point in self.hits if point.function == function} - set(wanted)
         spared |= set() if at_reads else {Point(function, effect, when) for effect in READS for when in MOMENTS}
+        self._order(function, spared)
+
+    def order_first(self, function: str) -> bool:
+        """One death where only a process that has just begun can die; False if nobody has to die there any more."""
+        firsts = [point for point in self.of(function) if point.effect in FIRST and not self.hits[point]]
+        if firsts:
+            self._order(function, set(self.of(function)) - set(firsts))
+        return bool(firsts)
+
+    def _order(self, function: str, spared: Iterable[Point]) -> None:
         draft = self.folder / f"{function}.draft"
         draft.write_text("\n".join(f"{point.when} {point.effect}" for point in spared))
         draft.rename(self.folder / "orders" / function)
@@ -138,5 +155,7 @@ class Points:
                 path.unlink()
 
     def missed(self, least: int) -> list[Point]:
-        """The points that were passed at least so often, and nobody died there."""
-        return sorted((each for each, times in self.passed.items() if times >= least and not self.hits[each]), key=str)
+        """The points that were passed on at least so many occasions, and nobody died there."""
+        return sorted(
+            (each for each, slots in self.slots.items() if len(slots) >= least and not self.hits[each]), key=str
+        )

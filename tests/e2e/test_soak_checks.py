@@ -10,7 +10,8 @@ from tests.e2e.soak_checks import Found, broken, unfinished
 
 TOLD = [{"attributes": {"ce-type": "dev.serin.notification.posted.v1"}}]
 JOB = "projects/p/locations/l/customJobs/1"
-ENDPOINT = {"name": "e", "trafficSplit": {"1": 100}, "deployedModels": [{"id": "1"}]}
+ENDPOINT = {"name": "e/serin-m", "trafficSplit": {"1": 100}, "deployedModels": [{"id": "1"}]}
+OPENED = {"candidate": {"id": "1"}, "base": None}
 
 
 def record(data: dict[str, Any], events: list[Any] | None = None) -> dict[str, Any]:
@@ -28,12 +29,12 @@ def right() -> Found:
         "runs/m/000001/job-1": record({"job": JOB}),
         "runs/m/000001/decision": record({}),
         "runs/m/000001/end": record({"outcome": "live"}, TOLD),
-        "rollouts/m/000001/opened": record({}),
+        "rollouts/m/000001/opened": record(OPENED),
         "rollouts/m/000001/verdict": record({}),
-        "rollouts/m/000001/end": record({}),
+        "rollouts/m/000001/end": record({"outcome": "promoted"}),
     }
     jobs = [{"name": JOB, "state": "JOB_STATE_SUCCEEDED"}]
-    versions = [{"labels": {"serin-run": "m-000001"}}]
+    versions = [{"name": "models/m@1", "labels": {"serin-run": "m-000001"}}]
     return Found(records, dict.fromkeys(records, "t"), jobs, versions, [ENDPOINT])
 
 
@@ -49,7 +50,21 @@ def with_job(name: str, state: str) -> Callable[[Any], None]:
     return lambda found: found.jobs.append({"name": name, "state": state})
 
 
+def deploying(endpoint: str, *ids: str) -> Callable[[Any], None]:
+    deployed = [{"id": each} for each in ids]
+    return lambda found: found.endpoints.append({"name": f"e/{endpoint}", "deployedModels": deployed})
+
+
+def test_both_arms_of_an_open_rollout_may_be_deployed() -> None:
+    found = deepcopy(right())
+    without("rollouts/m/000001/end")(found)
+    found.records["rollouts/m/000001/opened"]["data"]["base"] = {"id": "0"}  # type: ignore[index]
+    deploying("serin-m", "0", "1")(found)
+    assert unfinished(found, {"m": 2}) == []
+
+
 def test_a_world_that_is_right_passes() -> None:
+    assert unfinished(right(), {"m": 2}) == []
     assert broken(right(), {"m": 2}, 20) == []
 
 
@@ -74,6 +89,10 @@ def test_a_world_that_is_right_passes() -> None:
         (without("rollouts/m/000001/end"), "a verdict without an end"),
         (lambda found: found.endpoints[0]["trafficSplit"].update({"1": 60}), "does not add up"),
         (lambda found: found.endpoints[0].update(deployedModels=[]), "not deployed"),
+        (
+            lambda found: found.versions.extend({"name": f"models/m@{each}"} for each in range(2, 7)),
+            "m: 6 versions in the registry",
+        ),
         (lambda found: found.keys.update({"dead-letters/x/000000": "t"}), "given up"),
     ],
 )  # fmt: skip
@@ -90,6 +109,9 @@ def test_what_is_wrong_is_noticed(harm: Callable[[Any], None], words: str) -> No
         (without("uploads/m/b"), "m: 2 uploads, 1 records"),
         (without("runs/m/000001/end"), "runs/m/000001: without an end"),
         (with_job("j2", "JOB_STATE_RUNNING"), "j2: still JOB_STATE_RUNNING"),
+        (deploying("serin-m", "2"), "serin-m: 2 still deployed"),
+        (deploying("serin-m-staging", "1"), "serin-m-staging: 1 still deployed"),
+        (with_data("rollouts/m/000001/end", outcome="rolled back"), "serin-m: 1 still deployed"),
     ],
 )
 def test_what_has_not_come_to_its_end_is_told_apart_from_what_is_wrong(harm: Callable[[Any], None], words: str) -> None:

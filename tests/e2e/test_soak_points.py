@@ -95,6 +95,29 @@ def test_an_order_may_spare_the_reads(tmp_path: Path) -> None:
     assert died(door(known), "storage.create") == ["died"]
 
 
+def test_only_who_has_just_begun_can_die_at_what_a_process_does_once(tmp_path: Path) -> None:
+    known = points(tmp_path)
+    for effect in ("oidc.keys", "storage.create"):
+        door(known)(effect, lambda: None)
+    known.look()
+    for _ in ("before", "after"):
+        assert known.order_first("check_rows")
+        assert died(door(known)) == ["done"]
+        assert died(door(known), "oidc.keys")[-1] == "died"
+        known.look()
+    assert not known.order_first("check_rows")
+
+
+def test_a_point_that_is_often_passed_and_never_hit_is_missed_and_a_burst_is_one_occasion(tmp_path: Path) -> None:
+    known = points(tmp_path)
+    path = tmp_path / "effects" / "notify"
+    path.write_text("100.0 notify.send 0\n101.0 notify.send 0\n120.0 notify.send 0\n")
+    known.look()
+    known.hits[Point("notify", "notify.send", "after")] += 1
+    assert known.missed(2) == [Point("notify", "notify.send", "before")]
+    assert known.missed(3) == []
+
+
 def test_recalled_orders_kill_nobody(tmp_path: Path) -> None:
     known = points(tmp_path)
     known.order("check_rows", [])
@@ -139,17 +162,6 @@ def test_a_line_that_is_only_half_written_is_read_when_it_is_whole(tmp_path: Pat
     assert [(each.at, each.name, each.operations) for each in known.effects] == [
         (1.5, "storage.list", 3), (2.0, "storage.read", 1),
     ]  # fmt: skip
-
-
-def test_a_point_that_is_often_passed_and_never_hit_is_missed(tmp_path: Path) -> None:
-    known = points(tmp_path)
-    passage = Passage(tmp_path, "notify")
-    for _ in range(3):
-        passage.done("notify.send", 0)
-    known.look()
-    known.hits[Point("notify", "notify.send", "after")] += 1
-    assert known.missed(3) == [Point("notify", "notify.send", "before")]
-    assert known.missed(4) == []
 
 
 def test_every_request_finds_the_soaks_world_in_place_of_the_environments() -> None:
