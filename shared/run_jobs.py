@@ -69,7 +69,7 @@ class CloudRunJobs:
                 lambda: self._jobs.create_job(request=request, retry=None, timeout=_CALL_TIMEOUT_SECONDS),
             )
         self._tidy(order)
-        return self.job(f"{self._parent}/jobs/{order.display_name}")
+        return _job(self._get(f"{self._parent}/jobs/{order.display_name}"))
 
     def _tidy(self, order: JobOrder) -> None:
         """Deletes the oldest jobs of the model's earlier runs, which have ended: Cloud Run has room for a thousand."""
@@ -86,7 +86,7 @@ class CloudRunJobs:
         )
 
     def job(self, name: str) -> Job:
-        found = self._door("run.get_job", lambda: self._jobs.get_job(name=name))
+        found = self._get(name)
         job = _job(found)
         return job if job.state != "FAILED" else self._with_reason(found)
 
@@ -96,9 +96,12 @@ class CloudRunJobs:
         return self._door("logging.list", lambda: last_lines(self._environment, wanted, lines))
 
     def cancel_job(self, name: str) -> None:
-        found = self._door("run.get_job", lambda: self._jobs.get_job(name=name))
+        found = self._get(name)
         execution = f"{name}/executions/{found.latest_created_execution.name.rsplit('/', 1)[-1]}"
         self._door("run.cancel_execution", lambda: self._executions.cancel_execution(name=execution))
+
+    def _get(self, name: str) -> Any:
+        return self._door("run.get_job", lambda: self._jobs.get_job(name=name))
 
     def _with_reason(self, job: Any) -> Job:
         execution = f"{job.name}/executions/{job.latest_created_execution.name.rsplit('/', 1)[-1]}"

@@ -153,27 +153,27 @@ VERTEX: Mapping[str, frozenset[str]] = {
         }
     ),
 }  # fmt: skip
-# What the same effects are on Cloud Run, for a model that is served or trained there; batches are scored on Vertex AI.
-_ON_CLOUD_RUN: Mapping[str, frozenset[str]] = {
-    "vertex.get_endpoint": frozenset({"run.get_service"}),
-    "vertex.deploy": frozenset({"run.create_service", "run.deploy", "run.get_service"}),
-    "vertex.undeploy": frozenset({"run.delete_service", "run.get_service", "run.undeploy"}),
-    "vertex.set_split": frozenset({"run.get_service", "run.set_split"}),
-    "vertex.get_operation": frozenset({"run.get_operation"}),
-    "vertex.predict": frozenset({"run.get_service", "run.identity", "run.predict"}),
-    "vertex.create_job": frozenset({"run.create_job", "run.delete_job", "run.get_job", "run.list_jobs"}),
-    "vertex.list_jobs": frozenset({"run.list_jobs"}),
-    "vertex.get_job": frozenset({"run.get_execution", "run.get_job"}),
-    "vertex.cancel_job": frozenset({"run.cancel_execution", "run.get_job"}),
-    "logging.list": frozenset({"logging.list"}),
-}
-
-
-def _on_cloud_run(calls: frozenset[str]) -> frozenset[str]:
-    return frozenset().union(*(_ON_CLOUD_RUN.get(call, frozenset()) for call in calls))
-
-
-CLOUD_RUN: Mapping[str, frozenset[str]] = {name: asked for name in VERTEX if (asked := _on_cloud_run(VERTEX[name]))}
+# What each function does on Cloud Run, for a model that is served or trained there; batches are scored on Vertex AI.
+CLOUD_RUN: Mapping[str, frozenset[str]] = {
+    "deploy_canary": frozenset(
+        {
+            "run.create_service", "run.delete_service", "run.deploy", "run.get_operation", "run.get_service",
+            "run.undeploy",
+        }
+    ),
+    "launch_training": frozenset({"run.create_job", "run.delete_job", "run.get_job", "run.list_jobs"}),
+    "reconcile": frozenset({"logging.list", "run.get_execution", "run.get_job", "run.get_service"}),
+    "retire_model": frozenset({"run.delete_service", "run.get_service", "run.set_split", "run.undeploy"}),
+    "roll_back": frozenset(
+        {
+            "run.delete_service", "run.deploy", "run.get_operation", "run.get_service", "run.set_split",
+            "run.undeploy",
+        }
+    ),
+    "shift_traffic": frozenset({"run.get_service", "run.set_split"}),
+    "smoke_test": frozenset({"run.get_service", "run.identity", "run.predict"}),
+    "stage_model": frozenset({"run.create_service", "run.deploy", "run.get_operation", "run.get_service"}),
+}  # fmt: skip
 USES_VERTEX = frozenset(VERTEX)
 STARTS_JOBS = frozenset(name for name, calls in VERTEX.items() if "vertex.create_job" in calls)
 # Reading a big upload holds many rows at once; the Vertex AI client alone needs more than 256 MiB.

@@ -12,8 +12,8 @@ from shared.backends import serving
 from shared.deployment import brought_up
 from shared.errors import BadInput, Conflict, NotYet, Refused
 from shared.events import SmokePassed, TrafficRequested
-from shared.ids import RunId
-from shared.ledger import Outcome, rollout_key, run_key
+from shared.ids import RunId, run_parts
+from shared.ledger import Outcome, Record, rollout_key, run_key
 from shared.rollouts import (
     ALL,
     Deployed,
@@ -29,6 +29,7 @@ from shared.step import Events, Step
 
 _FIRST_STEP = 1
 _NEXT = "the next rollout"
+_ENDED_HERE = "deploy_canary"
 
 
 def deploy(event: SmokePassed, step: Step) -> Events:
@@ -48,8 +49,9 @@ def _end_before(event: SmokePassed, step: Step) -> Events:
 
 def _brought_on(event: SmokePassed, step: Step) -> Events:
     """What follows from what the rollout has come to; nothing while an operation is under way."""
-    if step.ledger.find(run_key(event.run, "end")) is not None:
-        return ()
+    ended = step.ledger.find(run_key(event.run, "end"))
+    if ended is not None:
+        return ended.events if ended.data.get("by") == _ENDED_HERE else ()  # what others have ended, they say
     rollout = load(step.ledger, event.model, _number(event, step))
     if rollout.ordered:
         return rollout.ordered[0].events
@@ -127,18 +129,25 @@ def _make_endpoint(rollout: Rollout, step: Step) -> None:
 def _failed(run: RunId, rollout: Rollout, trouble: str, step: Step) -> Events:
     if not trouble:
         return ()
-    because, title = f"deployment: {trouble}", f"{rollout.model}: the candidate could not be deployed"
-    end = {"outcome": "failed", "by": "deploy_canary", "because": because, "set_aside": False}
+    because = f"deployment: {trouble}"
+    end = {"outcome": "failed", "by": _ENDED_HERE, "because": because, "set_aside": False}
     step.ledger.once(
         rollout_key(rollout.model, rollout.number, "verdict"), lambda: Outcome({**end, "decision": "rollback"})
     )
-    step.ledger.once(rollout_key(rollout.model, rollout.number, "end"), lambda: Outcome(end))
-    told = step.ledger.once(run_key(run, "end"), lambda: run_end(run, "failed", "deploy_canary", title, (because,)))
+    ended = step.ledger.once(rollout_key(rollout.model, rollout.number, "end"), lambda: Outcome(end))
+    return _run_failed(run, ended, step)
+
+
+def _run_failed(run: RunId, ended: Record, step: Step) -> Events:
+    """The end of the run whose rollout ended before it began."""
+    title = f"{run_parts(run)[0]}: the candidate could not be deployed"
+    because = str(ended.data["because"])
+    told = step.ledger.once(run_key(run, "end"), lambda: run_end(run, "failed", _ENDED_HERE, title, (because,)))
     return told.events
 
 
 def _withdrawn(rollout: Rollout, step: Step) -> Events:
-    """Takes back what was deployed for a rollout that was decided meanwhile."""
+    """Takes back what was deployed for a rollout that was decided meanwhile; ends the run if nobody came to that."""
     backend = serving(rollout.candidate.run, step)
     endpoint = backend.endpoint(production_endpoint(rollout.model))
     if rollout.decision == "rollback" and endpoint and rollout.candidate.id in endpoint.deployed:
@@ -146,7 +155,8 @@ def _withdrawn(rollout: Rollout, step: Step) -> Events:
             backend.undeploy(production_endpoint(rollout.model), rollout.candidate.id)
         except Refused as refused:
             raise NotYet("the end of its traffic") from refused
-    return ()
+    given_up = rollout.end is not None and rollout.end.data["outcome"] == "failed"
+    return _run_failed(rollout.candidate.run, rollout.end, step) if rollout.end and given_up else ()
 
 
 def _order_first_step(run: RunId, rollout: Rollout, ended: datetime | None, step: Step) -> Events:

@@ -52,14 +52,13 @@ def _outcome(verdict: Record) -> str:
 
 
 def _without_traffic(rollout: Rollout, step: Step) -> Endpoint | None:
-    """The endpoint once the candidate has no share of it, the base having all."""
+    """The endpoint once the candidate has no share of it, the base having all; as it is where there is no base."""
     name, backend = production_endpoint(rollout.model), serving(rollout.candidate.run, step)
     for _ in range(_TRIES):
         endpoint = backend.endpoint(name)
-        if endpoint is None or not endpoint.split.get(rollout.candidate.id):
+        # A first model that was given up goes with its traffic: on Cloud Run it has all of it as soon as it stands.
+        if endpoint is None or rollout.base is None or not endpoint.split.get(rollout.candidate.id):
             return endpoint
-        if rollout.base is None:
-            raise NotYet("a base to go back to")  # a verdict of rollback without one is made by nobody
         try:
             backend.set_split(endpoint, {rollout.base.id: ALL})
         except Conflict:

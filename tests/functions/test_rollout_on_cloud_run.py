@@ -6,18 +6,30 @@ import pytest
 
 from shared.backends import moved
 from shared.errors import Conflict, Refused
-from shared.events import RetirementDue
-from shared.ledger import Outcome, run_key
+from shared.ledger import Outcome, rollout_key, run_key
 from shared.logs import Log
+from shared.rollouts import staging_endpoint
 from shared.serving import Endpoint, Machine
 from shared.settings import settings_of
 from shared.step import Step
 from shared.vertex import VersionOrder
-from tests.functions.standing_rollout import BASE, CANDIDATE, ENDPOINT, MODEL, ROLLOUT, opened, order, put, stands
-from tests.functions.standing_run import RUN, event, ledger, open_run
+from tests.functions.standing_rollout import (
+    BASE,
+    CANDIDATE,
+    ENDPOINT,
+    MODEL,
+    ROLLOUT,
+    decide,
+    opened,
+    order,
+    put,
+    stands,
+)
+from tests.functions.standing_run import RUN, event, ledger, open_run, record
 from tests.world.cloud import MemoryCloud
-from tests.world.running import send
+from tests.world.running import data_of, send
 
+STAGING = staging_endpoint(MODEL)
 SERVING: dict[str, Any] = {"serving": {"backend": "cloud_run"}, "rollout": {"bake_seconds": 3600}}
 
 
@@ -47,8 +59,16 @@ def shift(cloud: MemoryCloud) -> int:
     return send(cloud, "shift_traffic", event("traffic-requested"))
 
 
-def leave(cloud: MemoryCloud) -> int:
-    return send(cloud, "roll_back", event("rollback-requested"))
+def leave(cloud: MemoryCloud, **changes: Any) -> int:
+    return send(cloud, "roll_back", event("rollback-requested", **changes))
+
+
+def deploy(cloud: MemoryCloud) -> int:
+    return send(cloud, "deploy_canary", event("smoke-passed"))
+
+
+def retire(cloud: MemoryCloud, **changes: Any) -> int:
+    return send(cloud, "retire_model", event("retirement-due", **changes))
 
 
 def test_the_first_model_has_everything_the_next_begins_dark(cloud: MemoryCloud) -> None:
@@ -120,6 +140,43 @@ def test_a_promoted_rollout_is_left_by_deploying_the_version_before_from_the_reg
     assert now(cloud).deployed["3"] == BASE.version
 
 
+def test_a_rollout_that_was_left_while_its_candidate_was_deployed_is_taken_back(cloud: MemoryCloud) -> None:
+    cloud.state.delete(rollout_key(MODEL, ROLLOUT, "steps/000001"))
+    decide(cloud, "rollback")
+    assert deploy(cloud) == 200
+    assert (dict(now(cloud).split), set(now(cloud).deployed)) == ({"1": 100}, {"1"})
+    assert not stands(cloud, "steps/000001")
+
+
+@pytest.fixture
+def given_up() -> MemoryCloud:
+    """The first model of all came up after the time for its deployment was over, and has everything."""
+    cloud = MemoryCloud()
+    open_run(cloud, RUN, **SERVING)
+    cloud.vertex.upload(VersionOrder(MODEL, "serin-serving:test", BASE.artefacts, {"serin-run": RUN}, {}))
+    record(cloud, "smoke", {"passed": True}, event("smoke-passed", version=BASE.version).payload)
+    cloud.services.prompt = False
+    assert deploy(cloud) == 200
+    cloud.pass_time(3601)
+    assert deploy(cloud) == 200
+    assert data_of(cloud, "runs/digits/000002/end")["outcome"] == "failed"
+    cloud.services.finish()
+    assert dict(now(cloud).split) == {"1": 100}
+    return cloud
+
+
+def test_a_first_model_that_came_up_after_it_was_given_up_goes_with_its_service(given_up: MemoryCloud) -> None:
+    assert leave(given_up, rollout=1) == 200
+    assert given_up.services.services == {}
+
+
+def test_it_goes_too_where_the_run_had_not_been_ended_before_a_crash(given_up: MemoryCloud) -> None:
+    given_up.state.delete(run_key(RUN, "end"))
+    assert deploy(given_up) == 200
+    assert given_up.services.services == {}
+    assert data_of(given_up, "runs/digits/000002/end")["reasons"] == ["deployment: not done after 3600 s"]
+
+
 def test_a_deployment_that_fails_leaves_nothing_that_a_later_order_would_name(cloud: MemoryCloud) -> None:
     cloud.services.prompt = False
     cloud.run_services.deploy(ENDPOINT, "3", CANDIDATE.version, Machine(""), {})
@@ -132,10 +189,30 @@ def test_a_deployment_that_fails_leaves_nothing_that_a_later_order_would_name(cl
     assert dict(now(cloud).split) == {"2": 5, "1": 95}
 
 
-def test_what_is_no_longer_needed_is_taken_away_with_its_service_in_the_end(cloud: MemoryCloud) -> None:
-    cloud.run_services.deploy(f"{ENDPOINT}-staging", "2", CANDIDATE.version, Machine(""), {"0": 100})
-    due = RetirementDue(model=MODEL, run=RUN, what="staging", target="2")
-    assert send(cloud, "retire_model", ledger(cloud).envelope(due, "test")) == 200
+def test_the_base_of_a_promoted_rollout_leaves_the_service_to_its_successor(cloud: MemoryCloud) -> None:
+    cloud.run_services.set_split(now(cloud), {"2": 100})
+    decide(cloud, "promote")
+    put(cloud, "end", {"outcome": "promoted"})
+    assert retire(cloud) == 200
+    assert (dict(now(cloud).split), set(now(cloud).deployed)) == ({"2": 100}, {"2"})
+
+
+def staging(cloud: MemoryCloud) -> Endpoint:
+    endpoint = cloud.run_services.endpoint(STAGING)
+    assert endpoint is not None
+    return endpoint
+
+
+def test_on_staging_the_traffic_goes_to_the_one_that_stays(cloud: MemoryCloud) -> None:
+    for name in ("2", "3"):
+        cloud.run_services.deploy(STAGING, name, CANDIDATE.version, Machine(""), {"0": 100})
+    assert retire(cloud, what="staging", target="3") == 200
+    assert (dict(staging(cloud).split), set(staging(cloud).deployed)) == ({"2": 100}, {"2"})
+
+
+def test_the_last_on_staging_goes_with_its_service(cloud: MemoryCloud) -> None:
+    cloud.run_services.deploy(STAGING, "2", CANDIDATE.version, Machine(""), {"0": 100})
+    assert retire(cloud, what="staging", target="2") == 200
     assert not any(name.endswith("-staging") for name in cloud.services.services)
 
 

@@ -22,7 +22,7 @@ ON_CLOUD_RUN = {
     "roll_back": {"roles/run.developer"},
     "retire_model": {"roles/run.developer"},
     "smoke_test": {"roles/run.invoker", "roles/run.viewer"},
-    "reconcile": {"roles/run.jobsExecutor", "roles/run.viewer"},
+    "reconcile": {"roles/run.viewer"},
 }
 NOTHING_TO_REFUSE = {CLOCK_TICKED, DEAD_LETTERS}
 

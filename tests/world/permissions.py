@@ -31,11 +31,12 @@ def permitted(use: Use) -> bool:
 
 
 def granted() -> set[Use]:
-    """What the wiring gives: reading as one, topics and calls of Vertex AI one by one; Cloud Run's follow."""
+    """What the wiring gives: reading as one, topics and calls of Vertex AI and Cloud Run one by one."""
     given: set[Use] = {(function, "data", "read") for function in wiring.READS_DATA}
     given |= {(function, "artefacts", "read") for function in wiring.READS_ARTEFACTS}
     given |= {(function, "artefacts", "storage.create") for function in wiring.WRITES_ARTEFACTS}
     given |= {(function, "vertex", call) for function, calls in wiring.VERTEX.items() for call in calls}
+    given |= {(function, "run", call) for function, calls in wiring.CLOUD_RUN.items() for call in calls}
     return given | {(name, topic, "pubsub.publish") for name in wiring.FUNCTIONS for topic in wiring.may_publish(name)}
 
 

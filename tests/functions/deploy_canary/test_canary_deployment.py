@@ -162,6 +162,19 @@ def test_a_deployment_that_fails_ends_the_run_with_its_reason() -> None:
     assert split_of(cloud) == {"1": 100}
 
 
+def test_a_crash_between_the_end_of_the_rollout_and_that_of_the_run_is_made_good_by_the_redelivery() -> None:
+    cloud = world_with_champion()
+    cloud.vertex.prompt = False
+    smoke_passed(cloud)
+    cloud.vertex.finish(error="no machines of this type")
+    smoke_passed(cloud)
+    told = published(cloud)
+    assert [smoke_passed(cloud), published(cloud)] == [200, told]  # whose publishing may have failed
+    cloud.state.delete("runs/digits/000002/end")
+    assert [smoke_passed(cloud), published(cloud)] == [200, told]
+    assert data_of(cloud, "runs/digits/000002/end")["outcome"] == "failed"
+
+
 def test_a_deployment_that_takes_too_long_is_given_up() -> None:
     cloud = world_with_champion()
     cloud.vertex.prompt = False

@@ -93,6 +93,43 @@ def test_a_job_that_came_after_its_record_is_cancelled_by_its_maker(cloud: Memor
     assert cloud.vertex.job(kept).state == "RUNNING"
 
 
+@pytest.fixture
+def on_cloud_run(cloud: MemoryCloud) -> MemoryCloud:
+    """The same model, trained on Cloud Run."""
+    text = cloud.data.read("settings/digits.toml") or b""
+    cloud.data.put("settings/digits.toml", text + b'[training]\nbackend = "cloud_run"\n')
+    return cloud
+
+
+def test_a_job_on_cloud_run_that_somebody_else_made_meanwhile_is_the_same_job(on_cloud_run: MemoryCloud) -> None:
+    """Not even one that has failed already is mistaken for a refusal: whoever watches jobs tells of that."""
+    cloud = on_cloud_run
+
+    def meanwhile() -> None:
+        cloud.pass_time(cloud.environment.lease_seconds + 1)
+        assert launch(cloud) == 200
+        (made,) = cloud.jobs.found
+        cloud.jobs.end(made, "EXECUTION_FAILED")
+
+    cloud.door.meanwhile["run.create_job"] = meanwhile
+    assert launch(cloud) == 200
+    (made,) = cloud.jobs.found
+    assert data_of(cloud, "runs/digits/000001/job-1")["job"] == made
+    assert records(cloud, RunId("digits-000001")) == ["job-1"]
+
+
+def test_whoever_makes_a_job_on_cloud_run_tidies_those_of_earlier_runs_away(on_cloud_run: MemoryCloud) -> None:
+    """But for as many as are kept for people to look at: one, in these worlds."""
+    cloud = on_cloud_run
+    for window in (1, 2, 3):
+        if window > 1:
+            wait_for_training(cloud, 5 + window, window)
+        assert launch(cloud, window=window) == 200
+        cloud.jobs.end(list(cloud.jobs.found)[-1], "EXECUTION_SUCCEEDED")
+        record(cloud, "end", {"outcome": "rejected"}, run=RunId(f"digits-{window:06d}"))
+    assert [job.labels["serin-run"] for job in cloud.jobs.jobs()] == ["digits-000002", "digits-000003"]
+
+
 def test_before_the_run_before_has_ended_nothing_is_closed(cloud: MemoryCloud) -> None:
     launch(cloud)
     published(cloud)

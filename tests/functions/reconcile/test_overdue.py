@@ -101,6 +101,20 @@ def test_a_job_that_failed_is_told_with_its_reason(cloud: MemoryCloud) -> None:
     assert failed.log == tuple(f"line {number}" for number in range(50, 150))
 
 
+def test_a_job_on_cloud_run_that_failed_is_told_with_the_reason_of_its_execution_and_its_log() -> None:
+    cloud = known(MemoryCloud())
+    open_run(cloud, training={"backend": "cloud_run"})
+    labels = {"managed-by": "serin", "serin-run": RUN, "serin-attempt": "1", "serin-model": MODEL}
+    name = cloud.run_jobs.create_job(JobOrder("x", labels, "i", {}, PLACE, "", "", 0, 60, None)).name
+    record(cloud, "job-1", {"job": name, "attempt": 1, "output": PLACE.removesuffix("/model/")})
+    cloud.jobs.end(name, "EXECUTION_FAILED", "the container exited with 1")
+    cloud.jobs.logs[name] = ["Killed"]
+    (failed,) = due(cloud)
+    assert isinstance(failed, TrainingFailed)
+    assert (failed.job, failed.log) == (name, ("Killed",))
+    assert failed.reason == "the job ended FAILED: the container exited with 1"
+
+
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "EXPIRED"])
 def test_however_a_job_ended_without_success_the_next_tick_says_so(cloud: MemoryCloud, state: str) -> None:
     recorded_job(cloud, state)

@@ -220,6 +220,22 @@ def test_an_endpoint_that_an_earlier_run_still_uses_is_used_as_well(cloud: Memor
     assert set(endpoint.deployed) == {"1", "2"}
 
 
+def test_on_cloud_run_too_a_challenger_stands_beside_one_that_an_earlier_run_still_uses() -> None:
+    cloud = MemoryCloud()
+    open_run(cloud, serving={"backend": "cloud_run"})
+    record(cloud, "decision", DECIDED)
+    leave_artefacts(cloud)
+    cloud.vertex.upload(VersionOrder("digits", "i", "gs://artefacts/digits/1/", {"serin-run": "digits-000001"}, {}))
+    cloud.run_services.deploy(
+        "serin-digits-staging", "1", "projects/p/locations/l/models/digits@1", Machine(""), {"0": 100}
+    )
+    assert stage(cloud) == 200
+    assert topics(cloud) == ["model-staged"]
+    endpoint = cloud.run_services.endpoint("serin-digits-staging")
+    assert endpoint is not None
+    assert (set(endpoint.deployed), dict(endpoint.split)) == ({"1", "2"}, {"2": 100})
+
+
 def test_while_one_delivery_works_another_is_put_off(cloud: MemoryCloud) -> None:
     statuses: list[int] = []
     cloud.door.meanwhile["vertex.upload"] = lambda: statuses.append(stage(cloud))
