@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from deploy.custom_roles import LEFT
 from deploy.filling import Filling
 from deploy.gcloud import InstalledGcloud
 from deploy.plan import plan
@@ -52,6 +53,8 @@ def main(arguments: list[str]) -> int:
         filling = Filling(gcloud, target, table, Path(folder))
         runner = Runner(gcloud, filling, _WAITS_SECONDS, time.sleep, _say, options.at_once)
         report = runner.destroy(steps) if options.destroy else runner.deploy(steps)
+    if options.destroy and not report.failure:
+        print(LEFT)
     return _tell(report, arguments)
 
 
@@ -164,6 +167,8 @@ def _show(steps: tuple[Step, ...], destroyed: Target | None) -> None:
             print(f"# {step.title}")
         for command in commands:
             print(f"gcloud {shlex.join(command)}")
+    if destroyed:
+        print(f"# {LEFT}")
 
 
 def _tell_remains(left: Remains) -> None:

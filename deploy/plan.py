@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from deploy.custom_roles import custom_roles, superseded
 from deploy.foundation import accounts, buckets, clock, notification, repository, services, topics
 from deploy.functions import functions, subscriptions
 from deploy.images import images
@@ -20,6 +21,7 @@ def plan(target: Target, table: dict[str, Any], remains: tuple[Step, ...] = ()) 
         *topics(table),
         *notification(target, table),
         *repository(target),
+        *custom_roles(target, table),
         *roles(target, table),
         *images(target),
         *remains,
@@ -27,4 +29,5 @@ def plan(target: Target, table: dict[str, Any], remains: tuple[Step, ...] = ()) 
         *subscriptions(target, table),
         clock(target, table),
         *watching(target, table),
+        *superseded(target, table),
     )

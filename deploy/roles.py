@@ -1,28 +1,14 @@
 """Who may do what: one binding per step, on the one thing it is needed for wherever Google allows that."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from deploy.custom_roles import needed, role_name
 from deploy.steps import Command, Look, Step, bound, thing
 from deploy.target import BUILDER, REPOSITORY, SERVER, TRAINER, Target, account_of
 
-# What one may do on Cloud Run by which role; whoever changes a service acts as its account, also to move traffic.
-_RUN_ROLES = {
-    "roles/run.developer": {
-        "create_job",
-        "create_service",
-        "delete_job",
-        "delete_service",
-        "deploy",
-        "set_split",
-        "undeploy",
-    },
-    "roles/run.invoker": {"predict"},
-    "roles/run.jobsExecutor": {"cancel_execution"},
-    "roles/run.viewer": {"get_execution", "get_job", "get_operation", "get_service", "list_jobs"},
-}
-_WITHIN_DEVELOPER = {"roles/run.jobsExecutor", "roles/run.viewer"}
+# Whoever changes a service acts as its account, also to move traffic.
 _ACTS_AS_SERVER = {"vertex.deploy", "run.deploy", "run.set_split", "run.undeploy"}
 _NAMES_IMAGES = {"run.create_job", "run.deploy"}
 PUBSUB_AGENT = "serviceAccount:service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
@@ -36,6 +22,7 @@ def role(group: Command, name: str, granted: str, member: str, *flags: str) -> S
         Look(
             (*group, "get-iam-policy", name, *(f for f in flags if not f.startswith("--condition")), "--format=json"),
             bound(granted, member),
+            says=lambda _: "the role is not granted",
         ),
         together="roles",
         on=thing(group, name),
@@ -77,33 +64,17 @@ def _function(target: Target, function: str, duty: dict[str, Any]) -> Iterator[S
             yield bucket_role(bucket, "roles/storage.objectViewer", member)
     if duty["writes_artefacts"]:
         yield bucket_role(target.artefacts, "roles/storage.objectCreator", member)
-    if duty["uses_vertex"]:
-        yield project_role(target, "roles/aiplatform.user", member)
-    yield from _on_cloud_run(target, set(duty["cloud_run"]), member)
-    if function == "reconcile":  # which tells the end of a failed job's log
-        yield project_role(target, "roles/logging.viewer", member)
+    if needed(duty):  # what it is about is made by functions, so there is nothing narrower than the project to name
+        yield project_role(target, role_name(target, function), member)
+    if _NAMES_IMAGES & set(duty["cloud_run"]):
+        place = f"--location={target.region}"
+        yield role(("artifacts", "repositories"), REPOSITORY, "roles/artifactregistry.reader", member, place)
     if _ACTS_AS_SERVER & {*duty["vertex"], *duty["cloud_run"]}:
         yield role(("iam", "service-accounts"), target.email(SERVER), "roles/iam.serviceAccountUser", member)
     if duty["starts_jobs"]:
         yield role(("iam", "service-accounts"), target.email(TRAINER), "roles/iam.serviceAccountUser", member)
     for secret in target.secrets.values() if function == "notify" else ():
         yield _taken_back(role(("secrets",), secret.split(":")[0], "roles/secretmanager.secretAccessor", member))
-
-
-def run_roles(effects: Iterable[str]) -> list[str]:
-    """The roles on Cloud Run that the effects need."""
-    asked = {effect.removeprefix("run.") for effect in effects}
-    needed = {granted for granted, what in _RUN_ROLES.items() if what & asked}
-    return sorted(needed - _WITHIN_DEVELOPER if "roles/run.developer" in needed else needed)
-
-
-def _on_cloud_run(target: Target, effects: set[str], member: str) -> Iterator[Step]:
-    """The services and jobs are made by functions, so that there is nothing narrower than the project to name."""
-    for granted in run_roles(effects):
-        yield project_role(target, granted, member)
-    if _NAMES_IMAGES & effects:
-        place = f"--location={target.region}"
-        yield role(("artifacts", "repositories"), REPOSITORY, "roles/artifactregistry.reader", member, place)
 
 
 def _server(target: Target) -> Iterator[Step]:

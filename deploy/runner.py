@@ -46,8 +46,8 @@ class Runner:
         return self._each(steps, self._ensure)
 
     def destroy(self, steps: Sequence[Step]) -> Report:
-        """Removes what is there, last made first; stops at the first failure."""
-        return self._each([step for step in reversed(steps) if step.remove], self._remove)
+        """Removes what is there, last made first; stops at the first failure. What only takes away does so here too."""
+        return self._each([step for step in reversed(steps) if step.remove or not step.make], self._remove)
 
     def _each(self, steps: Sequence[Step], act: Callable[[Step], bool]) -> Report:
         outcomes: dict[int, bool | Failed] = {}
@@ -89,29 +89,31 @@ class Runner:
         return outcomes
 
     def _ensure(self, step: Step) -> bool:
-        if self._stands(step):
+        due = self._due(step)
+        if not due:
             return False
         self.say(step.title)
         for command in step.remove if step.renewed else ():
             self._take(command)
-        for command in step.make:
+        for command in due:
             self._make(command)
         return True
 
-    def _stands(self, step: Step) -> bool:
+    def _due(self, step: Step) -> tuple[Command, ...]:
+        """What brings a thing to plan; nothing if it stands so. Raises Failed if it differs and cannot be changed."""
         if step.look is None or step.on in self._new:
-            return False
+            return step.make
         answer = self._look(step.look)
         if absent(answer):
             self._new |= {step.thing} - {""}
-            return False
+            return step.make
         if answer.status:
             raise Failed(step.look.command, answer.err)
         if step.look.wanted(answer.out):
-            return True
+            return ()
         if step.frozen:
             raise Failed(step.look.command, step.frozen)
-        return False
+        return step.change(answer.out) if step.change else step.make
 
     def _make(self, command: Command) -> None:
         answer = self._patiently(command, unsettled)
@@ -119,6 +121,8 @@ class Runner:
             raise Failed(command, answer.err)
 
     def _remove(self, step: Step) -> bool:
+        if not step.remove:
+            return self._ensure(step)
         if step.look:
             answer = self._look(step.look)
             if absent(answer):

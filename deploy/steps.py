@@ -13,12 +13,14 @@ Command = tuple[str, ...]
 class Look:
     """A command that tells whether a thing is there, and whether its answer is what the plan wants.
 
-    `among` lists all things of the kind, each as `command` would tell it: one look for many steps.
+    `among` lists all things of the kind, each as `command` would tell it: one look for many steps. `says` tells people
+    in what an answer that is not wanted differs.
     """
 
     command: Command
     wanted: Callable[[str], bool] = lambda _: True
     among: Command = ()
+    says: Callable[[str], str] = lambda _: "it is not as planned"
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,10 @@ class Step:
     """One thing on Google Cloud: how to see, make and remove it.
 
     Without `look`, making is repeatable by itself. `frozen` says why a thing that differs cannot be changed in place;
-    one that is `renewed` is removed and made again. Neighbours with the same `together` do not wait for each other,
-    except those `on` the same thing: a policy can be changed by one at a time. `thing` is what others are on.
+    one that is `renewed` is removed and made again; `change` tells from the look's answer which commands bring one to
+    plan, where that is not making it. A step that makes nothing only takes away what is too much. Neighbours with the
+    same `together` do not wait for each other, except those `on` the same thing: a policy can be changed by one at a
+    time. `thing` is what others are on.
     """
 
     title: str
@@ -36,6 +40,7 @@ class Step:
     remove: tuple[Command, ...] = ()
     frozen: str = ""
     renewed: bool = False
+    change: Callable[[str], tuple[Command, ...]] | None = None
     together: str = ""
     thing: str = ""
     on: str = ""

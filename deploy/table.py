@@ -44,7 +44,6 @@ def derive() -> dict[str, Any]:
                 "reads_data": name in wiring.READS_DATA,
                 "reads_artefacts": name in wiring.READS_ARTEFACTS,
                 "writes_artefacts": name in wiring.WRITES_ARTEFACTS,
-                "uses_vertex": name in wiring.USES_VERTEX,
                 "vertex": sorted(wiring.VERTEX.get(name, ())),
                 "cloud_run": sorted(wiring.CLOUD_RUN.get(name, ())),
                 "starts_jobs": name in wiring.STARTS_JOBS,

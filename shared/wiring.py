@@ -174,7 +174,6 @@ CLOUD_RUN: Mapping[str, frozenset[str]] = {
     "smoke_test": frozenset({"run.get_service", "run.identity", "run.predict"}),
     "stage_model": frozenset({"run.create_service", "run.deploy", "run.get_operation", "run.get_service"}),
 }  # fmt: skip
-USES_VERTEX = frozenset(VERTEX)
 STARTS_JOBS = frozenset(name for name, calls in VERTEX.items() if "vertex.create_job" in calls)
 # Reading a big upload holds many rows at once; the Vertex AI client alone needs more than 256 MiB.
 _READS_ROWS_MEBIBYTES = {"check_rows": 2048, "score_batch": 1024}

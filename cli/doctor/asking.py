@@ -39,6 +39,7 @@ ROUTES: Mapping[str, Route] = {
     "projects get-iam-policy": Route("cloudresourcemanager", "v1/projects/{name}:getIamPolicy", "POST"),
     "iam service-accounts describe": Route("iam", _ACCOUNT),
     "iam service-accounts get-iam-policy": Route("iam", f"{_ACCOUNT}:getIamPolicy", "POST"),
+    "iam roles describe": Route("iam", "v1/projects/{project}/roles/{name}"),
     "storage buckets describe": Route("storage", "storage/v1/b/{name}"),
     "storage buckets get-iam-policy": Route("storage", "storage/v1/b/{name}/iam"),
     "storage buckets notifications list": Route("storage", "storage/v1/b/{name}/notificationConfigs"),

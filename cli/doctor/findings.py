@@ -81,6 +81,7 @@ _AREAS = (
     ("storage service-agent", "service agents"),
     ("services", "services"),
     ("iam service-accounts create", "service accounts"),
+    ("iam roles", "custom roles"),
     ("storage buckets notifications", "notification"),
     ("storage buckets", "buckets"),
     ("pubsub topics", "topics"),
@@ -108,8 +109,9 @@ def examined(step: Step, place: Place) -> Finding:
         return _compared(step, area, title, found.resource, place)
     if step.frozen:
         return Finding(area, title, "wrong", step.frozen, place.mending((*step.remove, *step.make), there=True))
-    why = "the role is not granted" if "add-iam-policy-binding" in step.make[0] else "it is not as planned"
-    return Finding(area, title, "wrong", why, place.mending(step.make, there=False))
+    out = found.answer.out
+    mend = step.change(out) if step.change else step.make
+    return Finding(area, title, "wrong", look.says(out), place.mending(mend, there=False))
 
 
 def unknown(area: str, what: str, look: Command, found: Looked, place: Place) -> Finding:
@@ -121,6 +123,8 @@ def unknown(area: str, what: str, look: Command, found: Looked, place: Place) ->
 
 def area_of(step: Step) -> str:
     """The part of a deployment that a step belongs to."""
+    if not step.make:
+        return "roles"  # nothing else is ever taken back
     said = " ".join(words(step.make[0]))
     if "add-iam-policy-binding" in said:
         return "dead-letter permissions" if "@gcp-sa-pubsub." in " ".join(step.make[0]) else "roles"
@@ -129,7 +133,8 @@ def area_of(step: Step) -> str:
 
 def typed(command: Command, project: str) -> str:
     """A command of the plan as a person types it."""
-    own = () if words(command)[0] == "projects" else (f"--project={project}",)
+    said = words(command)[0] == "projects" or any(each.startswith("--project=") for each in command)
+    own = () if said else (f"--project={project}",)
     return f"gcloud {shlex.join((*command, *own))}"
 
 

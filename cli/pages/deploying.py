@@ -18,7 +18,8 @@ def creates() -> str:
     """What stands in a project after a deployment, by its parts, as a Markdown table."""
     areas: dict[str, list[str]] = {}
     for step in plan(Target("PROJECT", "REGION"), load()):
-        areas.setdefault(area_of(step), []).append(step.title)
+        if step.make:
+            areas.setdefault(area_of(step), []).append(step.title)
     rows = [f"| {area} | {len(titles)} | {_some(titles)} |" for area, titles in areas.items()]
     return "\n".join(["| part | how many | such as |", "|---|---|---|", *rows]) + "\n"
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from deploy.roles import run_roles
+from deploy.custom_roles import role_id
+from deploy.permissions import permissions
 from shared import wiring
 
 _HEAD = """# What each function may do
@@ -15,13 +16,13 @@ Each function has a service account of its own. All read and create objects in t
 overwrite or delete one, there or anywhere. All may publish on `notifications`: what is refused is told. Nobody
 writes to the data bucket.
 
-| function | reads | creates | publishes on | asks Vertex AI to | roles on Cloud Run |
+| function | reads | creates | publishes on | asks Vertex AI to | asks Cloud Run to |
 |---|---|---|---|---|---|
 """
 _TAIL = """
 Beside them:
 
-- `reconcile` reads the end of a failed job's log (`logging.list`, `roles/logging.viewer`).
+- `reconcile` reads the end of a failed job's log (`logging.list`).
 - `launch_training` may act as the training job's account (`roles/iam.serviceAccountUser` on that account alone).
 - Who deploys models, or moves their traffic, may act as the account that serves them (`roles/iam.serviceAccountUser` on
   it), and whoever names an image to Cloud Run reads the image repository.
@@ -32,21 +33,22 @@ Beside them:
   `evidence-reported`.
 - Pub/Sub's pusher may call the functions, and nobody else may.
 
-Vertex AI's calls are listed by the names under which they pass the door. The deployment gives whoever is in that
-column `roles/aiplatform.user`, which holds more than these calls: a narrower role needs permissions whose names
-Serin has had no project to try on.
+The calls are listed by the names under which they pass the door. Whoever makes any has a role of its own in the
+project, which holds what these calls need and nothing else (`deploy/permissions.py` has call for call; why they are on
+the project, and what Google leaves open, is in [custom-roles.md](decisions/custom-roles.md)). Services and jobs are
+made by functions while they run, so there is nothing narrower to give a role on. There a role reaches the functions'
+own services too: it cannot give them other code without acting as their accounts, which nobody may, but who may delete
+a model's service could delete them. `smoke_test` may call every service of the project; the functions refuse it,
+because its tokens are not the pusher's.
 
-What each of them is on Cloud Run, `shared/wiring.py` says beside them; the roles are Google's own (`deploy/roles.py`).
-Services and jobs are made by functions while they run, so these roles are on the project. There, `roles/run.developer`
-reaches the functions' own services too: it cannot give them other code without acting as their accounts, which nobody
-may, but it could delete them. `smoke_test` may call every service of the project; the functions refuse it, because its
-tokens are not the pusher's.
+| role | holds |
+|---|---|
 """
 
 
 def page() -> str:
     """The page as it must stand."""
-    return f"{_HEAD}{''.join(_rows())}{_TAIL}"
+    return f"{_HEAD}{''.join(_rows())}{_TAIL}{''.join(_roles())}"
 
 
 def _rows() -> Iterator[str]:
@@ -58,6 +60,15 @@ def _rows() -> Iterator[str]:
         calls = [
             call.removeprefix("vertex.") for call in sorted(wiring.VERTEX.get(name, ())) if call.startswith("vertex.")
         ]
-        on_cloud_run = [f"`{each}`" for each in run_roles(wiring.CLOUD_RUN.get(name, ()))]
+        on_cloud_run = [
+            call.removeprefix("run.") for call in sorted(wiring.CLOUD_RUN.get(name, ())) if call.startswith("run.")
+        ]
         cells = (["state", *reads], ["state", *creates], list(wiring.may_publish(name)), calls, on_cloud_run)
         yield f"| `{name}` | {' | '.join(', '.join(cell) for cell in cells)} |\n"
+
+
+def _roles() -> Iterator[str]:
+    for name in sorted(wiring.FUNCTIONS):
+        held = permissions(wiring.VERTEX.get(name, frozenset()) | wiring.CLOUD_RUN.get(name, frozenset()))
+        if held:
+            yield f"| `{role_id(name)}` | {', '.join(held)} |\n"

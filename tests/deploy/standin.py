@@ -16,7 +16,7 @@ NUMBER = "123456789012"
 PROJECT = "p-1"
 _VERBS = (
     "add-iam-policy-binding", "create", "delete", "deploy", "describe", "enable", "get-iam-policy", "list",
-    "remove-iam-policy-binding", "rm", "service-agent", "submit", "update",
+    "remove-iam-policy-binding", "rm", "service-agent", "submit", "undelete", "update",
 )  # fmt: skip
 Flags = Mapping[str, str]
 Binding = tuple[str, str]  # role and member
@@ -94,6 +94,13 @@ class StandIn:
         self.change(group, names[0], changed)
         return Answer(0)
 
+    def _undelete(self, group: str, names: list[str], _flags: Flags) -> Answer:
+        found = self.standing.made[f"{group} {names[0]}"]
+        if "deleted" not in found:
+            return Answer(1, err="FAILED_PRECONDITION: The role is not deleted.")
+        self.change(group, names[0], {name: value for name, value in found.items() if name != "deleted"})
+        return Answer(0)
+
     def _delete(self, group: str, names: list[str], _flags: Flags) -> Answer:
         name = names[0].rpartition("/")[2]
         if f"{group} {name}" not in self.standing.made:
@@ -165,6 +172,10 @@ def _entry(group: str, name: str, flags: Flags) -> dict[str, Any]:
     match group:
         case "iam service-accounts":
             return {"email": name}
+        case "iam roles":
+            held = {"includedPermissions": flags["permissions"].split(","), "stage": flags["stage"]}
+            gone = {"deleted": True} if "deleted" in flags else {}
+            return {"name": f"projects/{PROJECT}/roles/{name}", **held, **gone}
         case "functions":
             label = flags["update-labels"].partition("=")[::2]
             service = {"uri": uri(name)}

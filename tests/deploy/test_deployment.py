@@ -129,7 +129,9 @@ def test_removal_leaves_nothing_and_goes_on_after_a_failure_at_any_command() -> 
     # What Google's own agents may: Cloud Storage may need the key, which is not ours, for other buckets.
     key, project = f"kms keys {TARGET.key}", f"projects {TARGET.project}"
     agents = {(role, member) for role, member in complete().standing.policies[project] if "@gcp-sa-" in member}
-    nothing: tuple[object, object] = ({}, {key: complete().standing.policies[key], project: agents})
+    # A deleted role's name is taken for weeks: they stay, and nobody has them.
+    roles = {name: flags for name, flags in complete().standing.made.items() if name.startswith("iam roles ")}
+    nothing: tuple[object, object] = (roles, {key: complete().standing.policies[key], project: agents})
     assert (whole.standing.made, whole.standing.policies) == nothing
     for index in range(len(whole.commands)):
         assert "INTERNAL" in runner(Recorded(whole.answers[:index])).destroy(steps()).failure
@@ -184,6 +186,56 @@ def test_a_changed_function_and_only_that_is_deployed_again() -> None:
 
 
 @pytest.mark.parametrize(
+    ("flags", "commands"),
+    [
+        ({"permissions": "aiplatform.endpoints.get"}, ["update"]),
+        ({"stage": "DISABLED"}, ["update"]),
+        ({"deleted": "", "permissions": "run.services.delete"}, ["undelete", "update"]),
+    ],
+)
+def test_a_custom_role_that_differs_is_brought_to_plan(flags: dict[str, str], commands: list[str]) -> None:
+    gcloud = changed("iam roles", "serin.shift_traffic", **flags)
+    assert deployed(gcloud).made == ("custom role serin.shift_traffic",)
+    assert [each[2] for each in gcloud.commands if each[:2] == ("iam", "roles") and each[2] != "describe"] == commands
+    assert gcloud.standing == complete().standing
+
+
+def test_a_deployment_after_a_removal_finds_the_custom_roles_and_adopts_them() -> None:
+    gcloud = StandIn(removed().standing)
+    report = deployed(gcloud)
+    assert {title for title in report.there if title.startswith("custom role ")} == {
+        f"custom role {name}" for name in gcloud.standing.named("iam roles")
+    }
+    assert gcloud.standing == complete().standing
+
+
+def before_custom_roles() -> StandIn:
+    """What a deployment left that gave functions Google's own roles; a person and the pusher hold some of them too."""
+    gcloud = StandIn(complete().standing)
+    reconcile, retire = (TARGET.account(account_of(name)) for name in ("reconcile", "retire_model"))
+    given = {("roles/aiplatform.user", each) for each in (reconcile, retire, "user:ada@example.org")}
+    given |= {("roles/logging.viewer", reconcile), ("roles/run.developer", retire)}
+    gcloud.bind("projects p-1", lambda held: held | given)
+    return gcloud
+
+
+def test_roles_that_an_earlier_deployment_gave_are_taken_back_once_all_else_stands() -> None:
+    gcloud = before_custom_roles()
+    assert deployed(gcloud).made == tuple(
+        f"roles of earlier deployments taken from serin-{name}" for name in ("retire-model", "reconcile")
+    )
+    kept = ("roles/aiplatform.user", "user:ada@example.org")
+    assert gcloud.standing.policies["projects p-1"] == complete().standing.policies["projects p-1"] | {kept}
+    assert [step.title for step in steps() if not step.make] == [step.title for step in steps()[-9:]]
+
+
+def test_a_removal_takes_them_back_too() -> None:
+    gcloud = before_custom_roles()
+    assert runner(gcloud).destroy(steps()).failure == ""
+    assert not [member for _, member in gcloud.standing.policies["projects p-1"] if "serin-" in member]
+
+
+@pytest.mark.parametrize(
     ("group", "name", "title"),
     [
         ("logging metrics", "serin_deliveries", "metric serin_deliveries"),
@@ -225,7 +277,7 @@ def test_several_steps_at_once_make_the_same_and_never_change_one_policy_togethe
     assert gcloud.clashes == []
     assert len(gcloud.commands) == len(complete().commands)
     assert together(gcloud).destroy(steps()).failure == ""
-    assert gcloud.standing.made == {}
+    assert set(gcloud.standing.made) == {f"iam roles {name}" for name in gcloud.standing.named("iam roles")}
 
 
 def test_what_has_begun_is_finished_when_one_of_several_fails_and_nothing_more_is_begun() -> None:

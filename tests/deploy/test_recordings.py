@@ -29,10 +29,12 @@ def complete() -> StandIn:
 
 
 def seen(out: str) -> Any:
-    """What a plan reads in an answer: bindings, the names of a list with what they are compared by, or a plain text."""
+    """What a plan reads in an answer: bindings, a role, the names of a list with what they are compared by, a text."""
     if not out.lstrip().startswith(("{", "[")):
         return sorted(out.lower().split())
     found = json.loads(out)
+    if isinstance(found, dict) and "includedPermissions" in found:
+        return sorted(found["includedPermissions"]), found["stage"], found.get("deleted", False)
     if isinstance(found, dict):
         bindings = found.get("bindings", [])
         return sorted((each["role"], member) for each in bindings for member in each["members"])

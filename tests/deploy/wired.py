@@ -5,6 +5,7 @@ from typing import Any
 
 from shared import wiring
 from shared.foreign import CLOCK_TICKED, DATA_UPLOADED, DEAD_LETTERS
+from tests.deploy.googles_permissions import permitted
 from tests.deploy.loopback.kinds import uri
 from tests.deploy.loopback.state import NUMBER, PROJECT, State
 
@@ -27,6 +28,7 @@ def differences(state: State, secrets: Mapping[str, str]) -> list[str]:
         "notifications": (_notifications_of(state), [(DATA, DATA_UPLOADED, ["OBJECT_FINALIZE"], "JSON_API_V1")]),
         "clock": (_shown(state, "jobs", _job_of), {"serin-clock": (wiring.TICK_SCHEDULE, "UTC", CLOCK_TICKED, "e30=")}),
         "metrics": ({n.rpartition("/")[2] for n in _names(state, "metrics")}, {each.name for each in wiring.METRICS}),
+        "custom roles": (_shown(state, "roles", _role_of), _custom_roles()),
         "roles": (_bindings_of(state), _bindings(secrets)),
     }
     return [f"{what}: {stands} is not {wanted}" for what, (stands, wanted) in found.items() if stands != wanted]
@@ -168,6 +170,15 @@ def _job_of(found: Any) -> tuple[Any, ...]:
     return found["schedule"], found["timeZone"], target["topicName"].rpartition("/")[2], target["data"]
 
 
+def _role_of(found: Any) -> tuple[Any, ...]:
+    return sorted(found["includedPermissions"]), found["stage"], found.get("deleted", False)
+
+
+def _custom_roles() -> dict[str, Any]:
+    held = {function: permitted(function) for function in wiring.FUNCTIONS}
+    return {f"serin.{function}": (sorted(names), "GA", False) for function, names in held.items() if names}
+
+
 def _bindings_of(state: State) -> Bindings:
     return {
         name: {(each["role"], member) for each in policy["bindings"] for member in each["members"]}
@@ -177,15 +188,6 @@ def _bindings_of(state: State) -> Bindings:
 
 
 _CHANGES_SERVICES = {"run.create_service", "run.deploy", "run.set_split", "run.undeploy"}
-
-
-def _on_cloud_run(asked: frozenset[str]) -> list[str]:
-    """The roles from which Cloud Run takes these calls; the first holds the second and the last."""
-    if asked & {"run.create_job", *_CHANGES_SERVICES}:
-        return ["run.developer"]
-    cancels = ["run.jobsExecutor"] * ("run.cancel_execution" in asked)
-    calls = ["run.invoker"] * ("run.predict" in asked)
-    return [*cancels, *calls, "run.viewer"] if asked else []
 
 
 def _bindings(secrets: Mapping[str, str]) -> Bindings:
@@ -203,10 +205,9 @@ def _bindings(secrets: Mapping[str, str]) -> Bindings:
         may(account, "storage.objectCreator", f"b/{STATE}", *[f"b/{ARTEFACTS}"] * (function in wiring.WRITES_ARTEFACTS))
         may(account, "storage.objectViewer", f"b/{STATE}", *[f"b/{DATA}"] * (function in wiring.READS_DATA),
             *[f"b/{ARTEFACTS}"] * (function in wiring.READS_ARTEFACTS))  # fmt: skip
-        may(account, "aiplatform.user", *[project] * (function in wiring.USES_VERTEX))
         asked = wiring.CLOUD_RUN.get(function, frozenset())
-        for granted in _on_cloud_run(asked):
-            may(account, granted, project)
+        if permitted(function):
+            wanted.setdefault(project, set()).add((f"{project}/roles/serin.{function}", f"serviceAccount:{account}"))
         server = f"{project}/serviceAccounts/{_email('serving')}"
         may(account, "iam.serviceAccountUser", *[server] * bool(_CHANGES_SERVICES & asked))
         images = f"{_HERE}/repositories/serin"
@@ -214,7 +215,6 @@ def _bindings(secrets: Mapping[str, str]) -> Bindings:
         trainer = f"{project}/serviceAccounts/{_email('training')}"
         may(account, "iam.serviceAccountUser", *[trainer] * (function in wiring.STARTS_JOBS))
         may(_email("push"), "run.invoker", f"{_HERE}/services/{_deployed(function)}")
-    may(_email("reconcile"), "logging.viewer", project)
     held = [f"{project}/secrets/{each.split(':')[0]}" for each in secrets.values()]
     may(_email("notify"), "secretmanager.secretAccessor", *held)
     may(_email("training"), "storage.objectViewer", f"b/{DATA}", f"b/{STATE}", f"b/{ARTEFACTS}")

@@ -4,26 +4,19 @@ import pytest
 
 from cli.pages.permissions import page
 from deploy import table
+from deploy.permissions import PERMISSIONS, permissions
 from deploy.plan import plan
 from deploy.target import Target, account_of
 from shared import wiring
 from shared.envelope import Message
 from shared.foreign import CLOCK_TICKED, DATA_UPLOADED, DEAD_LETTERS
+from tests.deploy.googles_permissions import EXISTING
+from tests.deploy.googles_permissions import permitted as permitted_by_google
 from tests.functions.standing_run import published
 from tests.world.cloud import MemoryCloud
 from tests.world.permissions import Unpermitted, granted, permitted, unneeded
 from tests.world.running import announcement, deliver
 
-ON_CLOUD_RUN = {
-    "launch_training": {"roles/run.developer"},
-    "stage_model": {"roles/run.developer"},
-    "deploy_canary": {"roles/run.developer"},
-    "shift_traffic": {"roles/run.developer"},
-    "roll_back": {"roles/run.developer"},
-    "retire_model": {"roles/run.developer"},
-    "smoke_test": {"roles/run.invoker", "roles/run.viewer"},
-    "reconcile": {"roles/run.viewer"},
-}
 NOTHING_TO_REFUSE = {CLOCK_TICKED, DEAD_LETTERS}
 
 
@@ -69,7 +62,7 @@ def test_a_permission_that_nobody_uses_is_noticed() -> None:
 
 
 def test_the_deployment_gives_what_the_wiring_says_and_nothing_else() -> None:
-    """By the commands of the plan: each function's buckets, topics and Vertex AI."""
+    """By the commands of the plan: each function's buckets, topics and what it has on the project."""
     target = Target("p-1", "europe-west1")
     bindings = [command for step in plan(target, table.load()) for command in step.make if _binds(command)]
     for function in wiring.FUNCTIONS:
@@ -83,11 +76,34 @@ def test_the_deployment_gives_what_the_wiring_says_and_nothing_else() -> None:
         expected |= {(f"gs://{target.artefacts}", "objectViewer")} if function in wiring.READS_ARTEFACTS else set()
         expected |= {(f"gs://{target.artefacts}", "objectCreator")} if function in wiring.WRITES_ARTEFACTS else set()
         assert buckets == expected
-        asks_vertex = any(call.startswith("vertex.") for call in wiring.VERTEX.get(function, ()))
-        assert any("aiplatform" in " ".join(command) for command in bindings if member in command) == asks_vertex
-        on_run = {role for name, role in given if name == target.project and role.startswith("roles/run.")}
-        assert on_run == ON_CLOUD_RUN.get(function, set())
-        assert any("logging.viewer" in role for _, role in given) == ("logging.list" in wiring.VERTEX.get(function, ()))
+        own = {role for name, role in given if name == target.project}
+        assert own == ({f"projects/p-1/roles/serin.{function}"} if permitted_by_google(function) else set())
+
+
+def test_each_functions_own_role_holds_what_its_effects_need_and_nothing_else() -> None:
+    """By the commands of the plan, against the methods behind the effects (tests/deploy/googles_permissions.py)."""
+    made = [command for step in plan(Target("p-1", "europe-west1"), table.load()) for command in step.make]
+    held = {command[3]: _flag(command, "permissions") for command in made if command[:3] == ("iam", "roles", "create")}
+    asking = set(wiring.VERTEX) | set(wiring.CLOUD_RUN)
+    assert {name: set(names.split(",")) for name, names in held.items()} == {
+        f"serin.{function}": permitted_by_google(function) for function in asking
+    }
+
+
+def test_every_permission_is_one_that_google_has() -> None:
+    named = {name for names in PERMISSIONS.values() for name in names}
+    assert named - EXISTING == set()
+    assert {name for function in wiring.FUNCTIONS for name in permitted_by_google(function)} == named
+
+
+def test_no_effect_is_known_to_iam_that_no_function_has() -> None:
+    effects = [effect for duties in (wiring.VERTEX, wiring.CLOUD_RUN) for done in duties.values() for effect in done]
+    assert set(PERMISSIONS) == set(effects)
+
+
+def test_an_effect_without_a_permission_cannot_be_planned() -> None:
+    with pytest.raises(KeyError):
+        permissions({"vertex.get_job", "vertex.delete_endpoint"})
 
 
 def _binds(command: tuple[str, ...]) -> bool:
@@ -99,7 +115,11 @@ def _thing(command: tuple[str, ...]) -> str:
 
 
 def _role(command: tuple[str, ...]) -> str:
-    return next(part.removeprefix("--role=") for part in command if part.startswith("--role="))
+    return _flag(command, "role")
+
+
+def _flag(command: tuple[str, ...], name: str) -> str:
+    return next(part.removeprefix(f"--{name}=") for part in command if part.startswith(f"--{name}="))
 
 
 def test_nobody_may_overwrite_or_delete_what_is_kept() -> None:
@@ -111,5 +131,5 @@ def test_the_page_names_every_permission() -> None:
     text = page()
     for function, thing, effect in granted():
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{function}` ")]
-        named = effect.removeprefix("vertex.") if thing == "vertex" else thing
+        named = effect.partition(".")[2] if thing in ("vertex", "run") else thing
         assert named in row or effect == "logging.list"

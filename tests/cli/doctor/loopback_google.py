@@ -67,6 +67,14 @@ class LoopbackGoogle:
             case ["iam", "service-accounts", "create", name]:
                 email = f"{name}@{self.project}.iam.gserviceaccount.com"
                 self._put(f"v1/projects/{self.project}/serviceAccounts/{email}", {"email": email})
+            case ["iam", "roles", ("create" | "update"), name]:
+                held = {"includedPermissions": flags["permissions"].split(","), "stage": flags["stage"]}
+                path = f"v1/projects/{self.project}/roles/{name}"
+                self._put(path, {**self.things.get(path, {}), **held})
+            case ["iam", "roles", "undelete", name]:
+                del self.things[f"v1/projects/{self.project}/roles/{name}"]["deleted"]
+            case ["projects", "remove-iam-policy-binding", name]:
+                self.policies[f"v1/projects/{name}"].remove({"role": flags["role"], "members": [flags["member"]]})
             case ["storage", "buckets", ("create" | "update") as verb, url]:
                 self._bucket(verb, url.removeprefix("gs://"), flags)
             case ["storage", "buckets", "notifications", "create", url]:

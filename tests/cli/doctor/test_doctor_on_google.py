@@ -110,6 +110,9 @@ class Answered:
 
 ADDRESSES = {route.service: f"http://{route.service}" for route in ROUTES.values()}
 DEPLOYING = "./deploy.sh p-1 europe-west1"
+SHIFTS = [
+    "aiplatform.endpoints.get", "aiplatform.endpoints.update", "run.services.get", "run.services.update",
+]  # fmt: skip
 SETTINGS = Settings(data=DataSettings(target="label"))
 
 
@@ -148,10 +151,14 @@ def test_an_empty_project_lacks_everything_and_is_told_in_the_order_of_the_plan(
     found = doctor(google)
     titles = [step.title.replace("{number}", "123456789012") for step in steps(TARGET)]
     assert [each.what for each in found][: len(titles)] == titles
-    # Whoever asks for Cloud Storage's agent makes it.
+    # Whoever asks for Cloud Storage's agent makes it, and where nothing was given there is nothing to take back.
     there = {each.what for each in found if each.area != "quotas" and each.state != "wrong"}
-    assert there == {"the service agent of Cloud Storage"}
+    nothing_to_take_back = {step.title for step in steps(TARGET) if not step.make}
+    assert there == {"the service agent of Cloud Storage", *nothing_to_take_back}
     assert all(each.mend for each in found if each.state == "wrong")
+
+
+ROLES = {"roles", "dead-letter permissions"}
 
 
 def taken_away() -> list[str]:
@@ -162,6 +169,7 @@ def taken_away() -> list[str]:
         SUBSCRIPTION,
         f"v1/projects/{PROJECT}/serviceAccounts/serin-notify@{PROJECT}.iam.gserviceaccount.com",
         BUCKET,
+        f"v1/projects/{PROJECT}/roles/serin.deploy_canary",
         f"v1/{here}/jobs/serin-clock",
         f"v1/{here}/repositories/serin",
     ]
@@ -170,7 +178,7 @@ def taken_away() -> list[str]:
 @pytest.mark.parametrize("path", taken_away())
 def test_a_thing_that_is_taken_away_is_found_and_the_named_command_makes_it(google: LoopbackGoogle, path: str) -> None:
     before = google.things.pop(path)
-    found = [each for each in amiss(doctor(google)) if each.why == "it is not there" and "role" not in each.area]
+    found = [each for each in amiss(doctor(google)) if each.why == "it is not there" and each.area not in ROLES]
     assert len(found) >= 1
     assert before["name"].rsplit("/", 1)[-1].split("@")[0] in found[0].what or found[0].area == "clock"
     carry_out(google, found[0])
@@ -200,7 +208,7 @@ def test_a_function_that_is_taken_away_is_mended_by_the_deployment_which_has_its
         (f"v1/projects/{PROJECT}/topics/dead-letters", "roles/pubsub.publisher", "dead-letter permissions"),
         (f"v1/projects/{PROJECT}/topics/data-uploaded", "roles/pubsub.publisher", "roles"),
         (BUCKET, "roles/storage.objectCreator", "roles"),
-        (f"v1/projects/{PROJECT}", "roles/aiplatform.user", "roles"),
+        (f"v1/projects/{PROJECT}", f"projects/{PROJECT}/roles/serin.deploy_canary", "roles"),
         (f"v2/projects/{PROJECT}/locations/{REGION}/services/check-rows", "roles/run.invoker", "roles"),
         (f"v1/projects/{PROJECT}", "roles/pubsub.serviceAgent", "service agents"),
     ],
@@ -215,6 +223,48 @@ def test_a_role_that_is_taken_away_is_found_and_the_named_command_grants_it(
     assert (finding.area, finding.state) == (area, "wrong")
     carry_out(google, finding)
     assert taken in google.policies[on]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "commands"),
+    [
+        ({"includedPermissions": ["aiplatform.endpoints.update", "run.services.get"]},
+         "it lacks aiplatform.endpoints.get, run.services.update", ["update"]),
+        ({"includedPermissions": [*SHIFTS, "run.services.delete"]}, "it holds run.services.delete besides", ["update"]),
+        ({"stage": "DISABLED"}, "its stage is DISABLED, not GA", ["update"]),
+        ({"deleted": True}, "it is deleted", ["undelete", "update"]),
+    ],
+)  # fmt: skip
+def test_a_custom_role_that_differs_is_found_and_the_named_commands_bring_it_to_plan(
+    google: LoopbackGoogle, changes: dict[str, Any], told: str, commands: list[str]
+) -> None:
+    role = google.things[f"v1/projects/{PROJECT}/roles/serin.shift_traffic"]
+    assert role["includedPermissions"] == SHIFTS
+    role |= changes
+    (finding,) = amiss(doctor(google))
+    assert (finding.area, finding.what, finding.why) == ("custom roles", "custom role serin.shift_traffic", told)
+    assert [line.split()[3] for line in finding.mend] == commands
+    carry_out(google, finding)
+    assert amiss(doctor(google)) == []
+
+
+def test_roles_of_an_earlier_deployment_are_found_and_the_named_commands_take_them_back(google: LoopbackGoogle) -> None:
+    held = google.policies[f"v1/projects/{PROJECT}"]
+    account = f"serviceAccount:serin-retire-model@{PROJECT}.iam.gserviceaccount.com"
+    held += [{"role": role, "members": [account]} for role in ("roles/run.developer", "roles/aiplatform.user")]
+    # What somebody gave under a condition, or to somebody else, was not given by a deployment.
+    theirs = [
+        {"role": "roles/run.viewer", "members": [account], "condition": {"expression": "request.time < date"}},
+        {"role": "roles/run.developer", "members": ["user:ada@example.org"]},
+    ]
+    held += theirs
+    (finding,) = amiss(doctor(google))
+    assert (finding.area, finding.state) == ("roles", "wrong")
+    assert finding.why == "still granted: roles/aiplatform.user, roles/run.developer"
+    assert len(finding.mend) == 2
+    carry_out(google, finding)
+    assert amiss(doctor(google)) == []
+    assert [each for each in held if each in theirs] == theirs
 
 
 def test_a_service_that_is_not_enabled_is_found(google: LoopbackGoogle) -> None:

@@ -123,7 +123,9 @@ class Apis:
         if verb in ("getIamPolicy", "setIamPolicy"):
             if name.count("/") > 1:
                 self._state.found(name)
-            return self._state.policy(name) if verb == "getIamPolicy" else self._state.set_policy(name, body["policy"])
+            return self._state.policy(name) if verb == "getIamPolicy" else self._bound(name, body["policy"])
+        if verb == "undelete":
+            return self._undeleted(name)
         if verb == "undeployModel":
             return self._undeployed(name, body)
         if verb == "cancel":
@@ -142,6 +144,19 @@ class Apis:
             self._state.grant(f"projects/{PROJECT}", f"roles/{kind}.serviceAgent", f"serviceAccount:{agent}")
             return self._done(name, {"email": agent, "uniqueId": "1"})
         return self._done(name, {})
+
+    def _bound(self, name: str, policy: Document) -> Document:
+        """The policy that is wanted, if every role of the project's own that it names is there."""
+        for role in [each["role"] for each in policy.get("bindings", []) if each["role"].startswith("projects/")]:
+            if self._state.resources.get(role, {"deleted": True}).get("deleted"):
+                raise Refused(400, "INVALID_ARGUMENT", f"Role ({role}) does not exist in the resource's hierarchy.")
+        return self._state.set_policy(name, policy)
+
+    def _undeleted(self, name: str) -> Document:
+        found = self._state.found(name)
+        if not found.pop("deleted", False):
+            raise Refused(400, "FAILED_PRECONDITION", f"The role {name} is not deleted.")
+        return found
 
     def _services(self, name: str) -> Document:
         def shown(service: str) -> Document:

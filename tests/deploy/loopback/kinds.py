@@ -49,6 +49,7 @@ KINDS = {
     "topics": Kind(),
     "subscriptions": Kind(added=lambda _name, _body: {"state": "ACTIVE"}),
     "serviceAccounts": Kind("accountId", listed="accounts", added=_account),
+    "roles": Kind("roleId", inner="role"),
     "functions": Kind("functionId", operation=True, added=_function),
     "services": Kind("serviceId"),
     "repositories": Kind("repositoryId", operation=True, added=_repository),
