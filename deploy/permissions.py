@@ -41,6 +41,7 @@ PERMISSIONS: Mapping[str, tuple[str, ...]] = {
     "vertex.list_batch_jobs": ("aiplatform.batchPredictionJobs.list",),
     "vertex.list_jobs": ("aiplatform.customJobs.list",),
     "vertex.list_versions": ("aiplatform.models.get", "aiplatform.models.list"),  # listVersions is not in the table
+    "vertex.make_default": ("aiplatform.models.update",),  # mergeVersionAliases is not in the table
     "vertex.predict": ("aiplatform.endpoints.predict",),
     "vertex.set_split": ("aiplatform.endpoints.update",),
     "vertex.undeploy": ("aiplatform.endpoints.undeploy",),

@@ -28,7 +28,6 @@ from shared.settings import settings_of
 from shared.step import Events, Step
 
 _FIRST_STEP = 1
-_NEXT = "the next rollout"
 _ENDED_HERE = "deploy_canary"
 
 
@@ -39,12 +38,12 @@ def deploy(event: SmokePassed, step: Step) -> Events:
 
 
 def _end_before(event: SmokePassed, step: Step) -> Events:
-    """What follows from the end of the rollout before; nothing if that had ended by itself."""
+    """What follows from the end of the rollout before, if it was written here: whoever else wrote it says it."""
     noted = step.ledger.find(run_key(event.run, "rollout"))
     if noted is None:
         return ()
     end = step.ledger.find(rollout_key(event.model, int(noted.data["rollout"]) - 1, "end"))
-    return end.events if end is not None and end.data["by"] == _NEXT else ()
+    return end.events if end is not None and end.by == step.function else ()
 
 
 def _brought_on(event: SmokePassed, step: Step) -> Events:
@@ -81,7 +80,7 @@ def _number(event: SmokePassed, step: Step) -> int:
     if last is not None and last.end is None:
         if not last.live:
             raise NotYet(f"the end of rollout {last.number}")
-        promote(step.ledger, last, _NEXT, f"{event.run} wants to start")
+        promote(step.ledger, last, "the next rollout", f"{event.run} wants to start")
     # Counted from the same look: a rollout that another delivery opens meanwhile is this one, not one more.
     number = (last.number if last else 0) + 1
     opened = step.ledger.once(rollout_key(event.model, number, "opened"), lambda: _opened(event, number, step))
@@ -155,8 +154,8 @@ def _withdrawn(rollout: Rollout, step: Step) -> Events:
             backend.undeploy(production_endpoint(rollout.model), rollout.candidate.id)
         except Refused as refused:
             raise NotYet("the end of its traffic") from refused
-    given_up = rollout.end is not None and rollout.end.data["outcome"] == "failed"
-    return _run_failed(rollout.candidate.run, rollout.end, step) if rollout.end and given_up else ()
+    end = rollout.end
+    return _run_failed(rollout.candidate.run, end, step) if end and end.data["by"] == _ENDED_HERE else ()
 
 
 def _order_first_step(run: RunId, rollout: Rollout, ended: datetime | None, step: Step) -> Events:

@@ -14,7 +14,7 @@ EXISTING = frozenset(line for line in _LINES if line and not line.startswith("#"
 _ASKED = """
     customJobs: create_job=create get_job=get list_jobs=list cancel_job=cancel
     batchPredictionJobs: create_batch_job=create get_batch_job=get list_batch_jobs=list cancel_batch_job=cancel
-    models: upload=upload get_version=get list_versions=get&list delete_version=delete
+    models: upload=upload get_version=get list_versions=get&list delete_version=delete make_default=update
     models: create_batch_job=get deploy=get get_operation=get
     endpoints: create_endpoint=create get_endpoint=get deploy=deploy undeploy=undeploy set_split=update
     endpoints: predict=predict get_operation=get

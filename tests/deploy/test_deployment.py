@@ -321,6 +321,13 @@ def test_a_dry_run_needs_no_gcloud_and_prints_every_command(tmp_path: Path) -> N
     assert done.stdout.count("\ngcloud builds submit") == 2
 
 
+def test_the_plan_of_a_removal_says_what_it_leaves(tmp_path: Path) -> None:
+    done = shell(["p-1", "europe-west1", "--dry-run", "--destroy"], "/usr/bin:/bin", tmp_path)
+    assert done.stdout.splitlines()[-1].startswith("# the custom roles serin.… are left")
+    assert "iam roles" not in done.stdout
+    assert done.stdout.count("--role=projects/p-1/roles/serin.") == 9
+
+
 def test_an_image_that_is_not_named_by_digest_is_refused(tmp_path: Path) -> None:
     done = shell(["p-1", "europe-west1", "--dry-run", "--training-image", "i:latest"], "/usr/bin:/bin", tmp_path)
     assert (done.returncode, "does not name a digest" in done.stderr) == (2, True)

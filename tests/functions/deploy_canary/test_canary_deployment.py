@@ -184,6 +184,13 @@ def test_a_deployment_that_takes_too_long_is_given_up() -> None:
     assert data_of(cloud, "runs/digits/000002/end")["outcome"] == "failed"
 
 
+def test_what_another_function_said_at_the_end_of_a_run_is_not_said_again() -> None:
+    cloud = world_with_champion()
+    promoted = ModelPromoted(model=MODEL, run=RUN, rollout=ROLLOUT, version=CANDIDATE.version, by="monitor_canary")
+    record(cloud, "end", {"outcome": "live", "by": "monitor_canary"}, promoted)
+    assert [smoke_passed(cloud), published(cloud)] == [200, []]
+
+
 def test_a_run_that_has_ended_is_not_deployed() -> None:
     cloud = world_with_champion()
     record(cloud, "end", {"outcome": "failed"})
