@@ -5,7 +5,7 @@ from dataclasses import replace
 from shared.backends import serving
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import RetirementDue
-from shared.rollouts import newest, production, production_endpoint, staging_endpoint
+from shared.rollouts import Deployed, newest, production, production_endpoint, staging_endpoint
 from shared.serving import ServingBackend
 from shared.settings import settings_of
 from shared.step import Events, Step
@@ -40,15 +40,21 @@ def _needed(event: RetirementDue, step: Step) -> bool:
 
 
 def _older(event: RetirementDue, step: Step) -> list[str]:
-    """The versions beyond the newest few that nothing stands on and nothing would go back to."""
-    kept = settings_of(step.ledger, event.run).serving.versions_kept
-    return _unneeded(_with_default_in_production(event, step)[:-kept], event, step)
+    """The versions beyond the newest few that nothing stands on and nothing would go back to.
+
+    How many those are is a setting of the run in production, whichever run's event says that some are too old.
+    """
+    champion = production(step.ledger, event.model)
+    if champion is None:
+        return []
+    kept = settings_of(step.ledger, champion.run).serving.versions_kept
+    return _unneeded(_with_default(champion, event, step)[:-kept], event, step)
 
 
-def _with_default_in_production(event: RetirementDue, step: Step) -> list[Version]:
+def _with_default(champion: Deployed, event: RetirementDue, step: Step) -> list[Version]:
     """The model's versions, once the registry's default is the one in production: that one is never deleted."""
-    versions, champion = step.cloud.vertex.versions(event.model), production(step.ledger, event.model)
-    if champion is None or all(each.default or each.name != champion.version for each in versions):
+    versions = step.cloud.vertex.versions(event.model)
+    if all(each.default or each.name != champion.version for each in versions):
         return versions
     step.cloud.vertex.make_default(champion.version)
     return [replace(each, default=each.name == champion.version) for each in versions]

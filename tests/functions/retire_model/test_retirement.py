@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.errors import Refused, Transient
+from shared.ids import RunId
 from shared.ledger import Outcome, rollout_key
 from shared.rollouts import Deployed, staging_endpoint
 from shared.serving import Machine
@@ -21,7 +22,7 @@ from tests.functions.standing_rollout import (
     split_of,
     under_way,
 )
-from tests.functions.standing_run import RUN, event, ledger
+from tests.functions.standing_run import RUN, event, ledger, open_run
 from tests.world.cloud import MemoryCloud
 from tests.world.running import send
 
@@ -116,6 +117,13 @@ def test_a_version_that_somebody_deployed_elsewhere_stays_and_the_others_go() ->
     cloud.vertex.deploy("somebody-elses", "1", f"{BASE.version[:-1]}2", Machine("n1"), {"0": 100})
     assert retire(cloud, what="versions", target=MODEL) == 200
     assert [version.number for version in cloud.vertex.versions(MODEL)] == ["2", "4", "5", "6", "7", "8"]
+
+
+def test_how_many_versions_are_kept_is_a_setting_of_the_run_in_production_whoever_says_so() -> None:
+    cloud = after_two_promotions()
+    open_run(cloud, RunId("digits-000001"), serving={"versions_kept": 1})
+    assert retire(cloud, what="versions", target=MODEL, run=RunId("digits-000001")) == 200
+    assert [version.number for version in cloud.vertex.versions(MODEL)] == ["4", "5", "6", "7", "8"]
 
 
 def test_a_version_that_cannot_be_deleted_now_keeps_no_other_one() -> None:
