@@ -1,13 +1,13 @@
 """Names that people type, checked before anything is asked for by them."""
 
 from shared.errors import BadInput
-from shared.ids import MODEL_NAME, ModelName, RunId, run_parts
+from shared.ids import MODEL_NAME_RULE, ModelName, RunId, is_model_name, run_parts
 
 
 def model_named(name: str) -> ModelName:
     """A model's name; BadInput if it is none."""
-    if MODEL_NAME.fullmatch(name) is None:
-        raise BadInput("model", [f"{name!r} is no model's name: a-z, 0-9 and -, a letter first, at most 40"])
+    if not is_model_name(name):
+        raise BadInput("model", [f"{name!r} is no model's name: {MODEL_NAME_RULE}"])
     return ModelName(name)
 
 

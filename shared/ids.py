@@ -12,6 +12,9 @@ UploadId = NewType("UploadId", str)
 
 # Short enough for labels (63), endpoint ids and topic ids that carry it as a part.
 MODEL_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+# The end of a staging endpoint's name: that of a model's production endpoint must never be another's staging one.
+STAGING_SUFFIX = "-staging"
+MODEL_NAME_RULE = f"a-z, 0-9 and -, a letter first, at most 40, not ending in {STAGING_SUFFIX}"
 _RUN = re.compile(r"([a-z][a-z0-9-]{0,39})-([0-9]{6})")
 
 
@@ -26,6 +29,11 @@ def run_parts(run: RunId) -> tuple[ModelName, int]:
     if match is None:
         raise ValueError("a run is named <model>-<six digits>")
     return ModelName(match[1]), int(match[2])
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a model may be called so: MODEL_NAME_RULE."""
+    return MODEL_NAME.fullmatch(name) is not None and not name.endswith(STAGING_SUFFIX)
 
 
 def is_test(model: ModelName) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from shared.errors import NotYet
 from shared.events import ModelPromoted, RetirementDue
-from shared.ids import ModelName, RunId
+from shared.ids import STAGING_SUFFIX, ModelName, RunId
 from shared.ledger import Ledger, Outcome, Record, rollout_key, rollouts_prefix
 
 ALL = 100
@@ -95,7 +95,7 @@ def production_endpoint(model: ModelName) -> str:
 
 
 def staging_endpoint(model: ModelName) -> str:
-    return f"serin-{model}-staging"
+    return f"serin-{model}{STAGING_SUFFIX}"
 
 
 def last_rollout(ledger: Ledger, model: ModelName) -> int:

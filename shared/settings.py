@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from shared.drift_rules import DriftRules
 from shared.errors import BadInput, NotYet
 from shared.evidence_rules import EvidenceRules
-from shared.ids import MODEL_NAME, ModelName, RunId, run_parts
+from shared.ids import MODEL_NAME_RULE, ModelName, RunId, is_model_name, run_parts
 from shared.ledger import Ledger, Outcome, Record, settings_prefix, window_key
 from shared.rubric import Rubric
 from shared.serving import Machine
@@ -245,8 +245,8 @@ def object_name(model: ModelName) -> str:
 def model_of(name: str) -> ModelName:
     """The model whose settings an object holds; raises BadInput when the name does not say."""
     model = name.removeprefix(_FOLDER).removesuffix(_SUFFIX)
-    if not name.endswith(_SUFFIX) or MODEL_NAME.fullmatch(model) is None:
-        raise BadInput("settings", ["the name must be settings/<model>.toml, the model a-z, 0-9 and -, at most 40"])
+    if not name.endswith(_SUFFIX) or not is_model_name(model):
+        raise BadInput("settings", [f"the name must be settings/<model>.toml, the model {MODEL_NAME_RULE}"])
     return ModelName(model)
 
 

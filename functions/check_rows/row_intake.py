@@ -16,7 +16,7 @@ from row_rules import rules_of
 from shared.errors import BadInput, Refused
 from shared.events import Notification, TrainingRequested
 from shared.foreign import ObjectFinalized
-from shared.ids import MODEL_NAME, ModelName, UploadId, upload_id
+from shared.ids import MODEL_NAME_RULE, ModelName, UploadId, is_model_name, upload_id
 from shared.ledger import Outcome, Record, content_key, schema_key, upload_key
 from shared.settings import Settings, current
 from shared.step import Events, Step
@@ -213,6 +213,6 @@ def _ask(verdict: Record, model: ModelName, settings: Settings, step: Step) -> E
 
 def _model(name: str) -> ModelName:
     parts = name.split("/")
-    if len(parts) < 3 or MODEL_NAME.fullmatch(parts[1]) is None:
-        raise BadInput("upload", ["the name must be data/<model>/<file>, the model a-z, 0-9 and -, at most 40"])
+    if len(parts) < 3 or not is_model_name(parts[1]):
+        raise BadInput("upload", [f"the name must be data/<model>/<file>, the model {MODEL_NAME_RULE}"])
     return ModelName(parts[1])

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from object_announcing import announce
 
-from shared.ids import MODEL_NAME, ModelName, upload_id
+from shared.ids import ModelName, is_model_name, upload_id
 from shared.ledger import Outcome, score_key, upload_key
 from shared.step import Step
 from shared.store import Entry
@@ -24,10 +24,10 @@ def of_uploads(step: Step) -> None:
     if step.ledger.find(f"sweeps/{beat:012d}") is not None:
         return
     for model in step.cloud.data.folders("data/"):
-        if MODEL_NAME.fullmatch(model):
+        if is_model_name(model):
             _announce_missing(ModelName(model), step)
     for model in step.cloud.data.folders("score/"):
-        if MODEL_NAME.fullmatch(model):
+        if is_model_name(model):
             _announce_unscored(ModelName(model), step)
     step.ledger.once(f"sweeps/{beat:012d}", lambda: Outcome({}))
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 from shared.backends import serving
 from shared.errors import Conflict, NotYet, Refused
 from shared.events import RetirementDue
-from shared.rollouts import Deployed, newest, production, production_endpoint, staging_endpoint
+from shared.ids import STAGING_SUFFIX
+from shared.ledger import rollout_key
+from shared.rollouts import Deployed, arms_of, newest, production, production_endpoint, staging_endpoint
 from shared.serving import ServingBackend
 from shared.settings import settings_of
 from shared.step import Events, Step
@@ -65,11 +67,20 @@ def _unneeded(versions: list[Version], event: RetirementDue, step: Step) -> list
     names = (production_endpoint(event.model), staging_endpoint(event.model))
     endpoints = [endpoint for endpoint in map(serving(event.run, step).endpoint, names) if endpoint is not None]
     needed = {version for endpoint in endpoints for version in endpoint.deployed.values()}
-    rollout = newest(step.ledger, event.model)
-    arms = (rollout.candidate, rollout.base) if rollout else ()
-    needed |= {arm.version for arm in arms if arm is not None}
+    needed |= {arm.version for arm in _arms(event, step)}
     free = [version for version in versions if not version.default and version.endpoints <= set(names)]
     return [version.name for version in free if version.name not in needed]
+
+
+def _arms(event: RetirementDue, step: Step) -> list[Deployed]:
+    """Those of the newest rollout, and what a return from production would go back to."""
+    rollout = newest(step.ledger, event.model)
+    if rollout is None:
+        return []
+    champion = rollout.production
+    brought = step.ledger.find(rollout_key(event.model, int(champion.id), "opened")) if champion else None
+    before = arms_of(brought)[1] if brought else None
+    return [arm for arm in (rollout.candidate, rollout.base, before) if arm is not None]
 
 
 def _undeploy(endpoint: str, target: str, backend: ServingBackend) -> None:
@@ -87,7 +98,7 @@ def _undeploy(endpoint: str, target: str, backend: ServingBackend) -> None:
 def _hand_over(endpoint: str, target: str, backend: ServingBackend) -> None:
     """Takes the traffic of a staging endpoint from the target; production's traffic is never touched here."""
     found = backend.endpoint(endpoint)
-    if found is None or not endpoint.endswith("-staging"):
+    if found is None or not endpoint.endswith(STAGING_SUFFIX):
         raise NotYet("the end of its traffic")
     other = next(each for each in found.deployed if each != target)
     backend.set_split(found, {other: 100})

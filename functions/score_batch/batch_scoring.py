@@ -22,7 +22,7 @@ from shared.artefacts import key_of, read_artefact
 from shared.errors import BadInput, Refused
 from shared.events import Notification
 from shared.foreign import ObjectFinalized
-from shared.ids import MODEL_NAME, ModelName, RunId, UploadId, upload_id
+from shared.ids import MODEL_NAME_RULE, ModelName, RunId, UploadId, is_model_name, upload_id
 from shared.ledger import Outcome, Record, score_key, scoring_prefix
 from shared.links import link_to
 from shared.rollouts import production
@@ -253,6 +253,6 @@ def _where(file: _File, step: Step) -> str:
 
 def _model(name: str) -> ModelName:
     parts = name.split("/")
-    if len(parts) < 3 or MODEL_NAME.fullmatch(parts[1]) is None:
-        raise BadInput("file", ["the name must be score/<model>/<file>, the model a-z, 0-9 and -, at most 40"])
+    if len(parts) < 3 or not is_model_name(parts[1]):
+        raise BadInput("file", [f"the name must be score/<model>/<file>, the model {MODEL_NAME_RULE}"])
     return ModelName(parts[1])

@@ -1,5 +1,7 @@
 """Settings are judged once per generation; all problems are told, and those before stay in force."""
 
+import pytest
+
 from shared.events import Notification
 from shared.settings import current
 from tests.functions.standing_rollout import MODEL
@@ -57,7 +59,9 @@ def test_what_is_not_toml_is_told() -> None:
     assert "not a TOML file" in notice.why[0]
 
 
-def test_a_name_that_holds_no_model_is_refused() -> None:
-    notice = dropped(MemoryCloud(), GOOD, "settings/Digits!.toml")
+@pytest.mark.parametrize("model", ["Digits!", "digits-staging"])
+def test_a_name_that_holds_no_model_is_refused(model: str) -> None:
+    """Nor may one model's production endpoint have the name of another's staging endpoint."""
+    notice = dropped(MemoryCloud(), GOOD, f"settings/{model}.toml")
     assert notice is not None
     assert "settings/<model>.toml" in notice.why[0]

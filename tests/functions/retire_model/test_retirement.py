@@ -119,6 +119,21 @@ def test_a_version_that_somebody_deployed_elsewhere_stays_and_the_others_go() ->
     assert [version.number for version in cloud.vertex.versions(MODEL)] == ["2", "4", "5", "6", "7", "8"]
 
 
+def test_the_version_before_the_one_in_production_stays_however_many_were_left_since() -> None:
+    cloud = after_two_promotions()
+    left = Deployed("4", f"{BASE.version[:-1]}8", RUN, "gs://artefacts/digits/8/")
+    fourth = Deployed("3", f"{BASE.version[:-1]}4", RUN, "gs://artefacts/digits/4/")
+    before = Deployed("2", f"{BASE.version[:-1]}2", RUN, "gs://artefacts/digits/2/")
+    brought = {**opened(), "candidate": fourth.to_json(), "base": before.to_json()}
+    ledger(cloud).store.delete(rollout_key(MODEL, 3, "opened"))  # type: ignore[attr-defined]
+    ledger(cloud).record(rollout_key(MODEL, 3, "opened"), Outcome(brought))
+    since = {**opened(), "candidate": left.to_json(), "base": fourth.to_json()}
+    for name, data in (("opened", since), ("verdict", {"decision": "rollback"}), ("end", {"outcome": "rolled back"})):
+        ledger(cloud).record(rollout_key(MODEL, 4, name), Outcome(data))
+    assert retire(cloud, what="versions", target=MODEL) == 200
+    assert [version.number for version in cloud.vertex.versions(MODEL)] == ["2", "4", "5", "6", "7", "8"]
+
+
 def test_how_many_versions_are_kept_is_a_setting_of_the_run_in_production_whoever_says_so() -> None:
     cloud = after_two_promotions()
     open_run(cloud, RunId("digits-000001"), serving={"versions_kept": 1})
