@@ -76,6 +76,7 @@ class Chaos:
         self._due = {self._kill: harm.kill_seconds, self._refuse: harm.refusal_seconds, self._measure: MEMORY_SECONDS}
         self._next = {act: self._begun + seconds for act, seconds in self._due.items() if seconds}
         self._died: dict[str, float] = {}
+        self._first: set[str] = set()
         self._done = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chaos")
@@ -101,7 +102,8 @@ class Chaos:
         now = time.monotonic()
         for point in self._points.look():
             self._died[point.function] = now
-            self._points.order_first(point.function)
+            if self._points.order_first(point.function):
+                self._first.add(point.function)
         self._order(now)
         for act, at in list(self._next.items()):
             if now >= at:
@@ -117,7 +119,9 @@ class Chaos:
         """For each function that has lived for a while: its next death, where nobody has died yet or anywhere."""
         for function in sorted({point.function for point in self._points.passed}):
             lived = now - self._died.get(function, self._begun)
-            if lived >= self._harm.point_seconds and not self._points.is_ordered(function):
+            # Who lived on has done already what a process does once: that order would stand for ever.
+            if lived >= self._harm.point_seconds and (function in self._first or not self._points.is_ordered(function)):
+                self._first.discard(function)
                 # Half of the orders spare the reads, which come first and would take all the deaths at first.
                 wanted = [self._chance.choice(self._points.of(function))]
                 self._points.order(function, wanted, at_reads=self._chance.random() < 0.5)
