@@ -74,7 +74,8 @@ ONE_BY_ONE, DIES = Budget(switches=0), Budget(crashes=1, switches=0)
 
 
 def launched() -> Case:
-    return of_function("launch_training")
+    """Without reconcile, which would cancel what is left running."""
+    return replace(of_function("launch_training"), again=None)
 
 
 def launched_once() -> Case:

@@ -26,7 +26,6 @@ entry_point("monitor_canary")  # whose modules can be imported from here on
 from bake_watch import BakeState, advance_bake, begin_bake, decide_bake  # noqa: E402
 from judge import advance, decide  # noqa: E402
 from judge_state import IntervalCounts, JudgeState, begin  # noqa: E402
-from traffic_shares import shares_of  # noqa: E402
 
 
 def decided_otherwise(cloud: MemoryCloud) -> str:
@@ -50,20 +49,22 @@ def _intervals(cloud: MemoryCloud) -> Iterator[str]:
 
 
 def _refolded(cloud: MemoryCloud, model: ModelName, number: int) -> Iterator[str]:
-    """The intervals of a rollout that do not follow from the reports that they name."""
+    """The intervals of a rollout that do not follow from the reports that they name, and the share that they found.
+
+    That share is as the clocks of those who order and see it tell: minutes apart, a later look would tell another.
+    """
     kept = ledger(cloud)
     rollout = load(kept, model, number)
     rules = _rules(cloud, model, rollout.candidate.run.rpartition("-")[2])
-    shares = shares_of(rollout, rules)
     state, bake = begin(rules), None
     for record in _closed(kept, f"rollouts/{model}/{number:06d}/intervals/"):
         interval = _counted(cloud, record)
-        share, left_out = shares.at(interval.number), shares.changing(interval.number)
-        if share is not None and share.percent == ALL:
+        percent, left_out = record.data["percent"], record.data["left_out"]
+        if percent == ALL:
             bake = bake or begin_bake(state, rules)
             bake = bake if left_out else advance_bake(bake, interval)
         elif not left_out:
-            state = advance(state, interval, rules, share.percent if share else 0)
+            state = advance(state, interval, rules, percent)
         verdict = decide_bake(bake, rules) if bake else decide(state, rules)
         follows = _told(state, bake, verdict.to_json(), interval)
         if follows != {name: record.data[name] for name in follows}:

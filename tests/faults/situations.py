@@ -40,8 +40,10 @@ SIGNATURE = {"features": [{"name": "p0", "type": "number"}]}
 
 def of_function(function: str) -> Case:
     """A function's first event, in a world in which it makes it do its real work."""
-    if function in OWN:
-        return OWN[function]()
+    return OWN[function]() if function in OWN else _situated(function)
+
+
+def _situated(function: str) -> Case:
     cloud = MemoryCloud()
     topic, message = SITUATIONS[function](Situation(cloud, ModelName("digits")))
     return Case(cloud, [Delivery(function, topic, message, function)])
@@ -56,6 +58,12 @@ def said(function: str, payload: Event, name: str) -> Delivery:
     """An event of this name, on its way to a function."""
     envelope = Envelope(name, "//test", MemoryCloud().now(), payload)
     return Delivery(function, payload.topic, Message(envelope.attributes(), envelope.data()), name)
+
+
+def launching() -> Case:
+    """A window that is due. Who slept before making a job, and died after it, leaves one for reconcile to cancel."""
+    case = _situated("launch_training")
+    return replace(case, again=[*case.deliveries, TICK])
 
 
 def scoring() -> Case:
@@ -254,4 +262,4 @@ def overtaken_step() -> Case:
     return Case(cloud, [late], goal=goal)
 
 
-OWN = {"score_batch": scoring, "detect_drift": drifting}
+OWN = {"launch_training": launching, "score_batch": scoring, "detect_drift": drifting}
