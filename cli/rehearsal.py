@@ -11,34 +11,25 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from cli.rehearsal_world import Stage
 from shared.envelope import Envelope
-from shared.environment import Cloud, Environment, using
+from shared.environment import Cloud, using
 from shared.errors import NotYet, Transient
 from shared.ids import RunId, run_parts
-from shared.jobs import Job
 from shared.ledger import notice_key, rollout_key, run_key, window_key
-from shared.serving import Operation
-from shared.spans import NoSpans
 from shared.store import Entry, Store
 from shared.wiring import SUBSCRIPTIONS
 
 _SOURCE = Path(__file__).parents[1] / "functions"
-_ORDERS = {
-    "create_job", "cancel_job", "create_batch_job", "cancel_batch_job", "upload", "delete_version", "create_endpoint",
-    "deploy", "undeploy", "set_split",
-}  # fmt: skip
-"""What a service is told to do; everything else that it can do is to answer."""
-_SENDING = "notify.send"
 _PASSING = {"seconds", "at", "owner"}
 """Facts that differ at every handling."""
 _SHOWN = 12
-T = TypeVar("T")
 Facts = Mapping[str, Any]
 
 
@@ -106,7 +97,7 @@ def _places(state: Store, event: Envelope) -> Iterator[str]:
         yield rollout_key(event.payload.model, int(number), "")
 
 
-def _handled(stage: "Stage", event: Envelope, function: str) -> str:
+def _handled(stage: Stage, event: Envelope, function: str) -> str:
     """Has the function handle the event; answers why it could not, if so."""
     body = {
         "message": {
@@ -138,130 +129,6 @@ def _entry_point(function: str) -> Callable[[Any], None]:
     spec.loader.exec_module(module)
     found: Callable[[Any], None] = getattr(module, function)
     return found
-
-
-@dataclass
-class Stage:
-    """Implements shared.environment.Cloud: reads what there was, keeps aside what is made, orders nothing."""
-
-    real: Cloud
-    began: datetime
-    before: datetime | None
-    ordered: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.environment: Environment = replace(self.real.environment, pusher=None)
-        self.data: Store = Aside(self.real.data, None, self.began)
-        self._state = Aside(self.real.state, self.before, self.began)
-        self.state: Store = self._state
-        self.artefacts: Store = Aside(self.real.artefacts, self.before, self.began)
-        self.vertex: Any = Unordered(self.real.vertex, "vertex", self.ordered, self.began)
-        self.run_services: Any = Unordered(self.real.run_services, "run", self.ordered, self.began)
-        self.run_jobs: Any = Unordered(self.real.run_jobs, "run", self.ordered, self.began)
-        self.bus = self
-        self.spans = NoSpans()
-
-    def door(self, effect: str, act: Callable[[], T]) -> T:
-        """Carries out what only looks; an order is noted and answered as if it had been taken."""
-        if effect == _SENDING:
-            self.ordered.append(effect)
-            return True  # type: ignore[return-value]
-        return act()
-
-    def publish(self, topic: str, _data: bytes, _attributes: Mapping[str, str]) -> str:
-        """Notes what would be said."""
-        self.said.append(topic)
-        return "rehearsal"
-
-    def records(self) -> list[tuple[str, bytes]]:
-        """What the handler has recorded."""
-        return sorted(self._state.made.items())
-
-    def now(self) -> datetime:
-        return self.began
-
-    def token(self) -> str:
-        return self.real.token()
-
-
-class Aside:
-    """A bucket as it was before a moment, and what is made now, which nobody else sees."""
-
-    def __init__(self, real: Store, before: datetime | None, now: datetime) -> None:
-        self._real = real
-        self._before = before
-        self._now = now
-        self.made: dict[str, bytes] = {}
-        self._metadata: dict[str, Mapping[str, str]] = {}
-
-    @property
-    def bucket(self) -> str:
-        return self._real.bucket
-
-    def create(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> Entry | None:
-        if key in self.made or self.stat(key) is not None:
-            return None
-        self.made[key], self._metadata[key] = body, dict(metadata or {})
-        return self._entry(key)
-
-    def read(self, key: str, generation: int | None = None) -> bytes | None:
-        if key in self.made:
-            return self.made[key]
-        if self._before is not None and self.stat(key, generation) is None:
-            return None
-        return self._real.read(key, generation)
-
-    def stat(self, key: str, generation: int | None = None) -> Entry | None:
-        if key in self.made:
-            return self._entry(key)
-        found = self._real.stat(key, generation)
-        return found if found is not None and self._was(found) else None
-
-    def entries(self, prefix: str) -> list[Entry]:
-        kept = [entry for entry in self._real.entries(prefix) if self._was(entry)]
-        made = [self._entry(key) for key in self.made if key.startswith(prefix)]
-        return sorted([*kept, *made], key=lambda entry: entry.key)
-
-    def entries_known(self, prefix: str) -> list[Entry]:
-        return self.entries(prefix)
-
-    def folders(self, prefix: str) -> list[str]:
-        made = {key[len(prefix) :].split("/")[0] for key in self.made if key.startswith(prefix) and "/" in key}
-        return sorted({*self._real.folders(prefix), *made})
-
-    def stream(self, key: str, generation: int, start: int = 0) -> Iterator[bytes]:
-        return self._real.stream(key, generation, start)
-
-    def part(self, key: str, generation: int, start: int, length: int) -> bytes:
-        return self._real.part(key, generation, start, length)
-
-    def _was(self, entry: Entry) -> bool:
-        return self._before is None or entry.created < self._before
-
-    def _entry(self, key: str) -> Entry:
-        return Entry(key, 1, self._now, len(self.made[key]), self._metadata[key])
-
-
-class Unordered:
-    """A service of which only questions are asked: an order is noted, and answered as one that is under way."""
-
-    def __init__(self, real: Any, service: str, ordered: list[str], now: datetime) -> None:
-        self._real = real
-        self._service = service
-        self._ordered = ordered
-        self._now = now
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _ORDERS:
-            return getattr(self._real, name)
-        return lambda *given, **_: self._noted(name, *given)
-
-    def _noted(self, name: str, *given: Any) -> Any:
-        self._ordered.append(f"{self._service}.{name}")
-        if name in ("create_job", "create_batch_job"):
-            return Job("rehearsal", "PENDING", self._now, given[0].labels)
-        return given[0] if name == "set_split" else Operation("rehearsal", done=False)
 
 
 def _differences(then: Mapping[str, Facts], today: Mapping[str, Facts]) -> Iterator[str]:
