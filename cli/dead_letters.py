@@ -117,11 +117,12 @@ def replayed(cloud: Cloud, letter: Letter, by: str) -> str:
     body = base64.b64decode(data["data"])
     if len(body) != data["data_bytes"]:
         raise BadInput("dead letter", [f"only {len(body)} of its {data['data_bytes']} bytes were kept"])
-    # Recorded first: should it be given up once more, that is another time, and people are told again.
+    topic = data["subscription"].rsplit("/", 1)[-1].split(".", 1)[-1]
+    # Published first: whoever dies in between replays it once more, which functions absorb, instead of never.
+    message = cloud.bus.publish(topic, body, data["attributes"])
     key = dead_letter_key(letter.id, f"{letter.number:06d}-replayed")
     ledger_of(cloud).record(key, Outcome({"by": by}))
-    topic = data["subscription"].rsplit("/", 1)[-1].split(".", 1)[-1]
-    return cloud.bus.publish(topic, body, data["attributes"])
+    return message
 
 
 def _waiting(letter: Letter) -> Letter:

@@ -50,12 +50,13 @@ class ClockTicked:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that a subscription gave up."""
+    """A message that a subscription gave up; `published` is when it came on its topic, empty if that is not told."""
 
     subscription: str
     attempts: int
     attributes: Mapping[str, str]
     data: bytes
+    published: str = ""
 
 
 _IDENTITY = ("bucketId", "objectId", "objectGeneration")

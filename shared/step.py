@@ -111,13 +111,22 @@ def handle_dead_letter(cloud_event: Any, function: str, handler: Callable[[DeadL
         source = "CloudPubSubDeadLetterSource"
         letter = DeadLetter(
             subscription=message.attributes.get(f"{source}Subscription", "unknown"),
-            attempts=int(message.attributes.get(f"{source}DeliveryCount", "0")),
+            attempts=_count(message.attributes.get(f"{source}DeliveryCount", "")),
             attributes={name: value for name, value in message.attributes.items() if not name.startswith(source)},
             data=message.data,
+            published=message.attributes.get(f"{source}TopicPublishTime", ""),
         )
         return handler(letter, step)
 
     _deliver(cloud_event, function, act, _event_id)
+
+
+def _count(text: str) -> int:
+    """A number as somebody wrote it; 0 for what is none, since a dead letter is kept whatever it says."""
+    try:
+        return int(text)
+    except ValueError:
+        return 0
 
 
 def publish(cloud: Cloud, envelope: Envelope) -> None:

@@ -14,19 +14,35 @@ from shared.step import Events, Step
 MAX_DATA_BYTES = 1024 * 1024  # above the largest event of ours, a full batch of outcomes
 _NOBODY = ModelName("unknown")
 _OWN_SOURCE = "//serin/record_dead_letter"
+_ENDINGS = ("-replayed", "-discarded")
+_DAY = len("2026-01-31")
 _STORED_OBJECT = ("bucketId", "objectId", "objectGeneration")
 
 
 def keep(letter: DeadLetter, step: Step) -> Events:
-    """Keeps a dead letter once, and once more for each time that it was replayed and given up again; tells people."""
+    """Keeps a dead letter once, and once more when it is given up after a replay or a discarding; tells people."""
     about = identity(letter)
-    before = [entry.key for entry in step.ledger.entries(dead_letter_key(about, ""))]
-    number = sum(key.endswith("-replayed") for key in before)
-    return step.ledger.once(dead_letter_key(about, f"{number:06d}"), lambda: _kept(letter, step.ledger)).events
+    key = dead_letter_key(about, f"{_number(about, letter, step.ledger):06d}")
+    return step.ledger.once(key, lambda: _kept(letter, step.ledger)).events
+
+
+def _number(about: str, letter: DeadLetter, ledger: Ledger) -> int:
+    """How often it had ended before; Pub/Sub's second copy of one publishing is the letter that is kept already."""
+    names = [entry.key.rsplit("/", 1)[-1] for entry in ledger.entries(dead_letter_key(about, ""))]
+    for name in names:
+        if name.isdecimal() and letter.published:
+            kept = ledger.require(dead_letter_key(about, name))
+            if kept.data.get("published") == letter.published:
+                return int(name)
+    return len({name[:6] for name in names if name.endswith(_ENDINGS)})
 
 
 def identity(letter: DeadLetter) -> str:
-    """The same for every copy of the same event given up by the same subscription."""
+    """The same for every copy of the same event given up by the same subscription.
+
+    What has no identity of its own, as a tick of the clock, is known by what it holds and the day it was published: a
+    subscription that gives up every tick is told of once a day.
+    """
     about = (letter.subscription, *_event_identity(letter))
     return hashlib.sha256("\0".join(about).encode()).hexdigest()[:20]
 
@@ -43,6 +59,7 @@ def _kept(letter: DeadLetter, ledger: Ledger) -> Outcome:
         "function": function,
         "subscription": letter.subscription,
         "attempts": letter.attempts,
+        "published": letter.published,
         "attributes": dict(letter.attributes),
         "data": base64.b64encode(letter.data[:MAX_DATA_BYTES]).decode(),
         "data_bytes": len(letter.data),
@@ -89,7 +106,7 @@ def _event_identity(letter: DeadLetter) -> tuple[str, ...]:
     if all(attributes.get(name) for name in _STORED_OBJECT):
         return tuple(attributes[name] for name in _STORED_OBJECT)
     content = "\0".join(f"{name}={value}" for name, value in sorted(attributes.items()))
-    return content, hashlib.sha256(letter.data).hexdigest()
+    return content, hashlib.sha256(letter.data).hexdigest(), letter.published[:_DAY]
 
 
 def _object_name(attributes: Mapping[str, str]) -> str:

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from cli.dead_letters import find, replayed
 from cli.main import app
 from shared.environment import Cloud
+from shared.errors import Transient
 from shared.ledger import Author, Ledger, Outcome, bugs_prefix, dead_letter_key
 from tests.cli.test_cli import heard
 from tests.functions.standing_run import event
+from tests.world.cloud import MemoryCloud
 
 pytestmark = pytest.mark.filterwarnings("default")  # Google's clients warn when their threads end with the process
 LOST = event("deployment-approved")
@@ -62,6 +65,19 @@ def test_a_replay_sends_it_as_it_was_and_once(home: Path, cloud: Cloud) -> None:
     assert listed(home, "--all")["bbbb2222"]["state"] == "replayed"
     result = CliRunner().invoke(app, ["dead-letters", "replay", "bbbb2222", "--home", str(home)])
     assert "was replayed already" in str(result.exception)
+
+
+def test_a_replay_that_could_not_publish_is_tried_again() -> None:
+    world = MemoryCloud()
+    give_up(world, "eeee5555")
+    world.door.before["pubsub.publish"] = Transient("pubsub.publish", "status 503")
+    with pytest.raises(Transient):
+        replayed(world, find(ledger(world), "eeee"), "ada")
+    assert (find(ledger(world), "eeee").state, world.bus.history) == ("waiting", [])
+    replayed(world, find(ledger(world), "eeee"), "ada")
+    ((topic, message),) = world.bus.history
+    assert (find(ledger(world), "eeee").state, topic) == ("replayed", "deployment-approved")
+    assert message.attributes == LOST.attributes()
 
 
 def test_a_discarded_letter_stays_with_its_reason(home: Path, cloud: Cloud) -> None:

@@ -19,6 +19,7 @@ from tests.world.running import data_of, deliver
 
 EVENT = "runs/digits/000002/decision#0"
 SOURCE = "CloudPubSubDeadLetterSource"
+PUBLISHED = f"{SOURCE}TopicPublishTime"
 
 
 def letter(**changes: str | None) -> Message:
@@ -175,16 +176,69 @@ def _assert_ok(status: int) -> None:
     assert status == 200
 
 
-def test_what_is_given_up_again_after_a_replay_is_told_again() -> None:
+@pytest.mark.parametrize("ending", ["replayed", "discarded"])
+def test_what_is_given_up_again_after_it_ended_is_told_again(ending: str) -> None:
     cloud = MemoryCloud()
     for _ in range(2):
         keep(cloud, letter())
     (first,) = keys(cloud, "dead-letters/")
     assert topics(cloud) == ["notifications"] * 2
-    ledger(cloud).record(f"{first}-replayed", Outcome({"by": "ada"}))
-    keep(cloud, letter())
-    assert keys(cloud, "dead-letters/") == [first, f"{first}-replayed", first.replace("000000", "000001")]
+    ledger(cloud).record(f"{first}-{ending}", Outcome({"by": "ada"}))
+    keep(cloud, letter(**{PUBLISHED: "2026-01-02T00:00:00.000+00:00"}))
+    assert keys(cloud, "dead-letters/") == [first, f"{first}-{ending}", first.replace("000000", "000001")]
     assert topics(cloud) == ["notifications"]
+
+
+def test_a_letter_whose_publishing_is_not_told_is_told_again_after_it_ended() -> None:
+    cloud = MemoryCloud()
+    keep(cloud, letter(**{PUBLISHED: None}))
+    (first,) = keys(cloud, "dead-letters/")
+    ledger(cloud).record(f"{first}-replayed", Outcome({"by": "ada"}))
+    keep(cloud, letter(**{PUBLISHED: None}))
+    assert first.replace("000000", "000001") in keys(cloud, "dead-letters/")
+
+
+@pytest.mark.parametrize("ending", ["replayed", "discarded"])
+def test_a_second_copy_that_comes_after_the_end_is_no_new_letter(ending: str) -> None:
+    """The same publishing, dead-lettered twice: what a replay publishes has a later time."""
+    cloud = MemoryCloud()
+    keep(cloud, letter())
+    (first,) = keys(cloud, "dead-letters/")
+    said = cloud.bus.take()
+    ledger(cloud).record(f"{first}-{ending}", Outcome({"by": "ada"}))
+    assert keep(cloud, letter()) == 200
+    assert keys(cloud, "dead-letters/") == [first, f"{first}-{ending}"]
+    assert cloud.bus.take() == said
+
+
+def test_a_letter_that_two_people_ended_at_once_has_ended_once() -> None:
+    cloud = MemoryCloud()
+    keep(cloud, letter())
+    (first,) = keys(cloud, "dead-letters/")
+    for ending in ("replayed", "discarded"):
+        ledger(cloud).record(f"{first}-{ending}", Outcome({"by": "ada"}))
+    keep(cloud, letter(**{PUBLISHED: "2026-01-02T00:00:00.000+00:00"}))
+    assert first.replace("000000", "000001") in keys(cloud, "dead-letters/")
+
+
+def tick(moment: str) -> Message:
+    attributes = {f"{SOURCE}Subscription": "reconcile.clock-ticked", f"{SOURCE}DeliveryCount": "20"}
+    return Message({**attributes, PUBLISHED: moment}, b"{}")
+
+
+def test_given_up_ticks_are_told_once_a_day() -> None:
+    cloud = MemoryCloud()
+    for moment in ("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", "2026-01-02T00:00:00Z"):
+        keep(cloud, tick(moment))
+    said = {message.attributes["ce-id"] for _, message in cloud.bus.take()}
+    assert (len(kept(cloud)), len(said)) == (2, 2)
+
+
+@pytest.mark.parametrize("count", ["", "often", "9" * 5000])
+def test_a_letter_that_does_not_say_how_often_it_was_tried_is_kept(count: str) -> None:
+    cloud = MemoryCloud()
+    assert keep(cloud, letter(**{f"{SOURCE}DeliveryCount": count})) == 200
+    assert kept(cloud)[0]["attempts"] == 0
 
 
 def test_the_traceback_of_a_storage_notification_is_found_too() -> None:
