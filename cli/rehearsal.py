@@ -21,8 +21,9 @@ from cli.rehearsal_world import Stage
 from shared.envelope import Envelope
 from shared.environment import Cloud, using
 from shared.errors import NotYet, Transient
-from shared.ids import RunId, run_parts
-from shared.ledger import notice_key, rollout_key, run_key, window_key
+from shared.events import Event, OutcomesObserved, RollbackRequested, TrainingRequested
+from shared.ids import RunId, run_id, run_parts
+from shared.ledger import drift_key, notice_key, rollout_key, run_key, window_key
 from shared.store import Entry, Store
 from shared.wiring import SUBSCRIPTIONS
 
@@ -82,19 +83,38 @@ def _made_then(state: Store, event: Envelope, function: str) -> dict[str, Facts]
 
 
 def _places(state: Store, event: Envelope) -> Iterator[str]:
+    """Where records stand that may have been made of an event."""
+    said = event.payload
     yield notice_key(event.id, "")
-    run = getattr(event.payload, "run", None)
-    window = getattr(event.payload, "window", None)
-    if run is None and window is not None:
-        run = RunId(f"{event.payload.model}-{window:06d}")
-    if run is None:
-        return
-    yield run_key(run, "")
-    yield window_key(*run_parts(run))
-    rollout = _record(state.read(run_key(run, "rollout")))
-    number = getattr(event.payload, "rollout", None) or rollout.get("data", {}).get("rollout")
-    if number is not None:
-        yield rollout_key(event.payload.model, int(number), "")
+    if isinstance(said, OutcomesObserved):
+        yield f"outcomes/{said.model}/{said.batch}"
+    if isinstance(said, TrainingRequested) and said.request:
+        yield f"requests/{said.model}/{said.request}"
+    rollout = getattr(said, "rollout", None)
+    run = _run_of(state, said)
+    if run is not None:
+        yield run_key(run, "")
+        yield window_key(*run_parts(run))
+        yield drift_key(said.model, run, "")
+        rollout = rollout or _fact(state, run_key(run, "rollout"), "rollout")
+    if rollout is not None:
+        yield rollout_key(said.model, int(rollout), "")
+
+
+def _run_of(state: Store, said: Event) -> RunId | None:
+    """The run that an event is about, as it says or as the record tells that names its window or its rollout."""
+    run: RunId | None = getattr(said, "run", None)
+    if isinstance(said, TrainingRequested):
+        bound = f"requests/{said.model}/{said.request}"
+        window = said.window or (_fact(state, bound, "window") if said.request else None)
+        return run_id(said.model, window) if window else None
+    if isinstance(said, RollbackRequested):
+        run = _fact(state, rollout_key(said.model, said.rollout, "opened"), "run")
+    return run
+
+
+def _fact(state: Store, key: str, name: str) -> Any:
+    return _record(state.read(key)).get("data", {}).get(name)
 
 
 def _handled(stage: Stage, event: Envelope, function: str) -> str:

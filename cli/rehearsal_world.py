@@ -117,8 +117,15 @@ class Aside:
         return self.entries(prefix)
 
     def folders(self, prefix: str) -> list[str]:
-        made = {key[len(prefix) :].split("/")[0] for key in self.made if key.startswith(prefix) and "/" in key}
-        return sorted({*self._real.folders(prefix), *made})
+        below = (key[len(prefix) :] for key in self._keys(prefix))
+        made = {name.split("/")[0] for name in below if "/" in name}
+        return sorted(made if self._before is not None else {*made, *self._real.folders(prefix)})
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        """What was made aside; and, as a folder has no time of its own, what stood below it before the moment."""
+        yield from (key for key in self.made if key.startswith(prefix))
+        if self._before is not None:
+            yield from (entry.key for entry in self.entries(prefix))
 
     def stream(self, key: str, generation: int, start: int = 0) -> Iterator[bytes]:
         return self._real.stream(key, generation, start)

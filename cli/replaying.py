@@ -1,20 +1,19 @@
 """Which events are said again, and how a run is made once more as a test run."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cli import reading
+from cli import reading, recalling
 from cli.connection import ledger_of, say
 from cli.history import moment_of
 from shared.envelope import Envelope, Message, decode
 from shared.environment import Cloud
 from shared.errors import BadInput
-from shared.events import CATALOGUE, TrainingRequested
+from shared.events import CATALOGUE, EvidenceReported, TrainingRequested
 from shared.ids import MODEL_NAME, TEST_PREFIX, ModelName, RunId, is_test, run_id, run_parts
-from shared.ledger import Ledger, Outcome, Record, settings_prefix, window_key, windows_prefix
+from shared.ledger import Ledger, Outcome, Record, settings_prefix, window_key
 from shared.windows import last_window
 
 
@@ -53,16 +52,15 @@ def _is_meant(event: Envelope, wanted: Wanted, since: datetime | None, until: da
     return named and (since is None or event.time >= since) and (until is None or event.time < until)
 
 
-def _of_ledger(ledger: Ledger, wanted: Wanted) -> Iterator[Envelope]:
-    for run in [RunId(wanted.run)] if wanted.run else _runs(ledger, wanted.model):
-        for record in reading.timeline(ledger, run):
-            yield from record.events
-
-
-def _runs(ledger: Ledger, model: str | None) -> Iterator[RunId]:
-    for name in [ModelName(model)] if model else reading.models(ledger):
-        for entry in ledger.entries(windows_prefix(name)):
-            yield run_id(name, int(entry.key.rsplit("/", 1)[-1]))
+def _of_ledger(ledger: Ledger, wanted: Wanted) -> list[Envelope]:
+    with_evidence = wanted.topic == EvidenceReported.topic
+    if wanted.run:
+        run = RunId(wanted.run)
+        found = recalling.of_run(ledger, run)
+        return [*found, *recalling.evidence_of_run(ledger, run)] if with_evidence else found
+    models = [ModelName(wanted.model)] if wanted.model else reading.models(ledger)
+    found = recalling.of_models(ledger, models)
+    return [*found, *recalling.evidence_of_models(ledger, models)] if with_evidence else found
 
 
 def _of_file(path: Path) -> list[Envelope]:

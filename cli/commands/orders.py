@@ -88,7 +88,12 @@ def replay(
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Publish events again, exactly as the ledger holds them: a run's, a file's, or those of a type or a time."""
+    """Publish events again, as the ledger holds them: a run's, a file's, or those of a type or a time.
+
+    What came from outside is made again of the record that it led to: finished evaluations, requests for training and
+    for a return, answers, and, where --type evidence-reported asks for it, the evidence of canaries. Of failed jobs,
+    of other evidence and of labels the ledger does not hold enough; a file's arrival and a tick are no events of ours.
+    """
     wanted = Wanted(run_name, file, model, kind, since, until)
     if (run_name and file) or not (run_name or wanted.narrowed):
         raise typer.BadParameter("name a run, or a file, or a model, a type or a time")
@@ -100,6 +105,8 @@ def replay(
             print(new_run(cloud, RunId(run_name or ""), person(by)))
             return
         events = chosen(ledger, wanted)
+        if not events:
+            raise BadInput("replay", ["the ledger or the file holds no event that is meant: nothing was done"])
         if dry_run:
             rehearsed = [each.to_json() for event in events for each in rehearse(cloud, event)]
             show_table(rehearsed, ("topic", "event", "function", "today", "differences"), as_json)

@@ -202,6 +202,7 @@ def test_tail_prints_what_comes_until_it_is_stopped(home: Path, cloud: Cloud) ->
         (("rollback", "flowers"), "flowers has no rollout"),
         (("tail", "no-such-topic"), "there is no topic no-such-topic"),
         (("logs", "flowers-000002"), "has no training job"),
+        (("replay", "--model", "weeds"), "no event that is meant"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line_with_exit_status_1(

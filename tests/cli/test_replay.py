@@ -119,14 +119,15 @@ def test_events_are_chosen_by_run_model_type_and_time(decided: MemoryCloud) -> N
     decided.state.put("settings/digits/00000000000000000001", b"{}")
     book = ledger(decided)
     every = chosen(book, Wanted(run=RUN))
-    assert [envelope.topic for envelope in every] == ["deployment-approved", "notifications"]
+    assert [envelope.topic for envelope in every] == ["evaluation-completed", "deployment-approved", "notifications"]
     assert [each.topic for each in chosen(book, Wanted(topic="notifications"))] == ["notifications"]
     assert chosen(book, Wanted(model="digits")) == every
     assert chosen(book, Wanted(run=RUN, model="flowers")) == []
     moment = every[0].time
     assert chosen(book, Wanted(since=moment.isoformat())) == every
     assert chosen(book, Wanted(until=moment.isoformat())) == []
-    assert chosen(book, Wanted(since=(moment + timedelta(seconds=1)).isoformat())) == []
+    later = every[-1].time + timedelta(seconds=1)
+    assert chosen(book, Wanted(since=later.isoformat())) == []
 
 
 def test_events_of_a_file_are_those_of_its_lines(tmp_path: Path, decided: MemoryCloud) -> None:

@@ -4,8 +4,8 @@ from typing import TypeVar
 
 import pytest
 
-from cli import reading
 from cli.demo.stage import MODEL
+from cli.replaying import Wanted, chosen
 from shared.events import (
     DeploymentApproved,
     DeploymentRejected,
@@ -17,7 +17,6 @@ from shared.events import (
     TrafficShifted,
     TrainingRequested,
 )
-from shared.ids import RunId
 from tests.e2e.searching import found, objects, receipt_keys
 from tests.e2e.theatre import Theatre
 from tests.functions.standing_run import ledger
@@ -126,11 +125,13 @@ def exchanged_labels(theatre: Theatre) -> None:
 
 
 def replay_changes_nothing(theatre: Theatre) -> None:
-    records = reading.timeline(ledger(theatre.cloud), RunId("digits-000002"))
-    events = [event for record in records for event in record.events]
+    book = ledger(theatre.cloud)
+    events = chosen(book, Wanted(run="digits-000002"))
+    evidence = chosen(book, Wanted(run="digits-000002", topic="evidence-reported"))
     before = theatre.lasting_records()
-    theatre.again(events)
-    assert len(events) > 10
+    theatre.again([*events, *evidence])
+    assert {"evaluation-completed", "training-requested"} < {event.topic for event in events}
+    assert len(events) > 10 and len(evidence) > 10
     assert theatre.lasting_records() == before
     assert theatre.split() == {"1": 100}
 
