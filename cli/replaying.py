@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cli import reading, recalling
 from cli.connection import ledger_of, say
@@ -15,6 +16,8 @@ from shared.events import CATALOGUE, EvidenceReported, TrainingRequested
 from shared.ids import MODEL_NAME, TEST_PREFIX, ModelName, RunId, is_test, run_id, run_parts
 from shared.ledger import Ledger, Outcome, Record, settings_prefix, window_key
 from shared.windows import last_window
+
+_REASONS = 20
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,33 @@ def _of_ledger(ledger: Ledger, wanted: Wanted) -> list[Envelope]:
 
 
 def _of_file(path: Path) -> list[Envelope]:
+    """The events of a file's lines, as records keep them or `serin tail --json` prints them.
+
+    Raises BadInput with the number of every line that is none.
+    """
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-        return [decode(Message(line["attributes"], json.dumps(line["data"]).encode())) for line in lines]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput("file", [f"{path} holds no events as JSON lines: {type(error).__name__}"]) from error
+        lines = enumerate(path.read_text().split("\n"), start=1)
+    except (OSError, ValueError) as error:
+        raise BadInput("file", [f"{path} cannot be read: {type(error).__name__}"]) from error
+    events, reasons = list[Envelope](), list[str]()
+    for number, line in lines:
+        try:
+            events += [_of_line(line)] if line.strip() else []
+        except BadInput as bad:
+            reasons += [f"line {number}: {reason}" for reason in bad.reasons]
+    if reasons:
+        raise BadInput("file", reasons[:_REASONS])
+    return events
+
+
+def _of_line(line: str) -> Envelope:
+    try:
+        kept = json.loads(line)
+        attributes = {str(name): str(value) for name, value in kept["attributes"].items()}
+        data = kept["data"] if isinstance(kept["data"], str) else json.dumps(kept["data"])
+        return decode(Message(attributes, data.encode()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput("line", ["holds no event: attributes and data, as JSON"]) from error
 
 
 def new_run(cloud: Cloud, run: RunId, by: str) -> RunId:
@@ -92,13 +117,19 @@ def _opened(cloud: Cloud, ledger: Ledger, original: Record, test: ModelName, by:
     generation = int(original.data.get("settings_generation", 0))
     ledger.once(f"{settings_prefix(test)}{generation:020d}", lambda: Outcome(settings))
     number = last_window(ledger, test) + 1
-    run, because = run_id(test, number), f"a test run of {original.data['run']}"
-    request = {"reason": "person", "by": by, "because": because}
-    data = {**original.data, "run": run, "request": request, "test_of": original.data["run"]}
-    # Should two people open one at the same moment, both are told the one that stands.
-    ledger.record(window_key(test, number), Outcome(data))
-    asked = TrainingRequested(
-        model=test, reason="person", window=number, rows=original.data["rows"], by=by, because=because
-    )
-    say(cloud, asked)
-    return run
+    while not _taken(ledger, original, test, number, by):
+        number += 1
+    request, rows = _request(original, by), original.data["rows"]
+    say(cloud, TrainingRequested(model=test, window=number, rows=rows, **request))
+    return run_id(test, number)
+
+
+def _taken(ledger: Ledger, original: Record, test: ModelName, number: int, by: str) -> bool:
+    """Whether the window is this test run's; not if somebody else has opened another one at the same moment."""
+    run = original.data["run"]
+    data = {**original.data, "run": run_id(test, number), "request": _request(original, by), "test_of": run}
+    return ledger.record(window_key(test, number), Outcome(data)).data == data
+
+
+def _request(original: Record, by: str) -> dict[str, Any]:
+    return {"reason": "person", "by": by, "because": f"a test run of {original.data['run']}"}

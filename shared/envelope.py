@@ -123,10 +123,13 @@ def time_of(attributes: Mapping[str, str]) -> datetime | None:
 
 
 def _time(text: str | None) -> tuple[datetime | None, list[str]]:
+    if not text:
+        return None, []
     try:
-        return (datetime.fromisoformat(text), []) if text else (None, [])
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None, ["attribute ce-time is not a time"]
+    return (time, []) if time.tzinfo else (None, ["attribute ce-time has no zone"])
 
 
 def _pushed(data: object) -> Message:

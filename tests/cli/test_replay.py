@@ -146,10 +146,41 @@ def test_what_is_not_meant_is_refused(wanted: Wanted, decided: MemoryCloud) -> N
         chosen(ledger(decided), wanted)
 
 
-def test_a_file_without_events_is_refused(tmp_path: Path, decided: MemoryCloud) -> None:
-    (tmp_path / "x").write_text("not json\n")
+def test_what_tail_prints_is_an_event_of_a_file_too(tmp_path: Path, decided: MemoryCloud) -> None:
+    said, file = event("notifications"), tmp_path / "events.jsonl"
+    file.write_text(json.dumps({"attributes": said.attributes(), "data": said.data().decode()}) + "\n")
+    assert chosen(ledger(decided), Wanted(file=file)) == [said]
+
+
+NAIVE = {**event("notifications").attributes(), "ce-time": "2026-01-01T00:00:00"}
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("not json", "holds no event"),
+        ("[1]", "holds no event"),
+        ('{"attributes": [], "data": {}}', "holds no event"),
+        ('{"attributes": null, "data": {}}', "holds no event"),
+        ('{"attributes": {}}', "holds no event"),
+        ('{"attributes": {}, "data": {}}', "attribute ce-id is missing"),
+        (json.dumps({"attributes": NAIVE, "data": {"model": "digits", "title": "x"}}), "attribute ce-time has no zone"),
+    ],
+)
+def test_a_line_without_an_event_is_told_by_its_number(
+    line: str, why: str, tmp_path: Path, decided: MemoryCloud
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(f"{json.dumps(event('smoke-passed').to_json())}\n\n{line}\n")
+    with pytest.raises(BadInput) as refused:
+        chosen(ledger(decided), Wanted(file=file))
+    assert refused.value.reasons[0].startswith(f"line 3: {why}")
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, decided: MemoryCloud) -> None:
+    (tmp_path / "x").write_bytes(b"\xff\xfe")
     for path in (tmp_path / "x", tmp_path / "none"):
-        with pytest.raises(BadInput, match="holds no events"):
+        with pytest.raises(BadInput, match="cannot be read"):
             chosen(ledger(decided), Wanted(file=path))
 
 
@@ -227,3 +258,16 @@ def test_the_original_run_is_left_as_it_was_and_a_test_run_is_not_made_of_a_test
     assert new_run(cloud, RUN, "ada@example.org") == "test-of-digits-000002"
     with pytest.raises(BadInput, match="a test run itself"):
         new_run(cloud, first, "ada@example.org")
+
+
+def test_of_two_people_who_open_a_test_run_at_once_each_is_told_his_own() -> None:
+    cloud = with_a_closed_window()
+    kept = data_of(cloud, "windows/digits/000002")
+    ledger(cloud).record("windows/digits/000001", Outcome({**kept, "run": "digits-000001"}))
+    ledger(cloud).record("settings/test-of-digits/00000000000000000007", Outcome({}))
+    told: list[RunId] = []
+    # Bob's is opened between Ada's look and Ada's record.
+    cloud.door.meanwhile["storage.create"] = lambda: told.append(new_run(cloud, RunId("digits-000001"), "bob"))
+    told.insert(0, new_run(cloud, RUN, "ada"))
+    tests = [data_of(cloud, f"windows/test-of-digits/{run[-6:]}") for run in told]
+    assert [(each["test_of"], each["request"]["by"]) for each in tests] == [(RUN, "ada"), ("digits-000001", "bob")]

@@ -212,3 +212,24 @@ def test_a_file_that_cannot_be_written_takes_nothing(tmp_path: Path) -> None:
     channel = Channel((tmp_path / "no such folder" / "notices.txt").as_uri())
     posted = Posted(Notification(model="digits", title="t"), "e", START)
     assert send_to(channel, posted) is False
+
+
+@pytest.mark.parametrize("then", [("then.txt",), ()])
+def test_a_channel_that_came_since_does_not_hear_a_notice_that_all_have_heard(
+    tmp_path: Path, then: tuple[str, ...]
+) -> None:
+    before = world(*((tmp_path / name).as_uri() for name in then))
+    assert notify(before) == 200
+    now = world((tmp_path / "now.txt").as_uri())
+    now.state = before.state
+    assert notify(now) == 200
+    assert not (tmp_path / "now.txt").exists()
+
+
+def test_a_channel_that_replaces_one_that_was_down_hears_what_that_one_missed(tmp_path: Path) -> None:
+    before = world((tmp_path / "no such folder" / "then.txt").as_uri())
+    assert notify(before) == 500
+    now = world((tmp_path / "now.txt").as_uri())
+    now.state = before.state
+    assert notify(now) == 200
+    assert (tmp_path / "now.txt").exists()
