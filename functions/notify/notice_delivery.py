@@ -27,7 +27,7 @@ def deliver(notice: Notification, step: Step, way: Send = send) -> Events:
     step.log.say(SEVERITIES[notice.severity], notice.title, notice=fields(notice))
     channels = [channel for channel in step.cloud.environment.channels if channel.hears(notice)]
     posted = step.ledger.once(notice_key(event, POSTED), lambda: _posted(notice, event, channels))
-    if all(_heard(event, name, step) for name in posted.data["channels"]):
+    if all(step.ledger.find(_told_key(event, name)) is not None for name in posted.data["channels"]):
         return ()
     untold = [channel for channel in channels if not _told(channel, notice, step, way)]
     for channel in untold:
@@ -45,18 +45,18 @@ def _posted(notice: Notification, event: str, channels: list[Channel]) -> Outcom
 def _told(channel: Channel, notice: Notification, step: Step, way: Send) -> bool:
     """Whether the channel has heard the notice, telling it now if it has not."""
     event = step.cause or ""
-    if _heard(event, channel.name, step):
+    key = _told_key(event, channel.name)
+    if step.ledger.find(key) is not None:
         return True
     told = partial(way, channel, Posted(notice, event, step.cloud.now()))
     if not step.cloud.door("notify.send", told):
         return False
-    key = notice_key(event, f"told/{channel.name}")
     step.ledger.record(key, Outcome({"event": event, "channel": channel.name, "title": notice.title}))
     return True
 
 
-def _heard(event: str, channel: str, step: Step) -> bool:
-    return step.ledger.find(notice_key(event, f"told/{channel}")) is not None
+def _told_key(event: str, channel: str) -> str:
+    return notice_key(event, f"told/{channel}")
 
 
 def _report(channel: Channel, notice: Notification, step: Step) -> None:
