@@ -6,6 +6,7 @@
 A wait of a millisecond for fuller batches was slower at every number of connections: under load a tick is full anyway.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -67,17 +68,15 @@ class Batcher:
             self._schedule(self._flush)
 
     def _flush(self) -> None:
-        try:
-            parts = self._next_parts()
-            for wants_probabilities in (False, True):
-                alike = [(job, rows) for job, rows in parts if job.wants_probabilities == wants_probabilities]
-                if alike:
-                    self.batches += 1
-                    self._run(alike, wants_probabilities)
-        finally:  # test_after_a_caller_whose_answer_cannot_be_given_others_are_still_answered
-            self._scheduled = bool(self._jobs)
-            if self._scheduled:
-                self._schedule(self._flush)
+        parts = self._next_parts()
+        for wants_probabilities in (False, True):
+            alike = [(job, rows) for job, rows in parts if job.wants_probabilities == wants_probabilities]
+            if alike:
+                self.batches += 1
+                self._run(alike, wants_probabilities)
+        self._scheduled = bool(self._jobs)
+        if self._scheduled:
+            self._schedule(self._flush)
 
     def _next_parts(self) -> list[tuple[Job, list[Row]]]:
         """The next slice of each job, oldest first, as far as a batch holds them; who has more queues up again."""
@@ -102,7 +101,7 @@ class Batcher:
             return self._run_alone(*parts[0])
         rows = [row for _, rows in parts for row in rows]
         try:
-            predictions = self._answer(rows, wants_probabilities)
+            predictions = self._predicted(rows, wants_probabilities)
         except Exception:
             # Whoever's rows broke it, the others' rows did not: each job by itself.
             for job, its in parts:
@@ -116,10 +115,16 @@ class Batcher:
 
     def _run_alone(self, job: Job, rows: list[Row]) -> None:
         try:
-            predictions = self._answer(rows, job.wants_probabilities)
+            predictions = self._predicted(rows, job.wants_probabilities)
         except Exception as error:  # counted and told as a failure of ours; the process must go on
             return self._fail(job, type(error).__name__)
         return _give(job, predictions)
+
+    def _predicted(self, rows: Sequence[Row], wants_probabilities: bool) -> list[Prediction | None]:
+        predictions = self._answer(rows, wants_probabilities)
+        if len(predictions) != len(rows):  # whose is whose nobody knows, and who lacks one would wait for ever
+            raise ValueError
+        return predictions
 
     def _fail(self, job: Job, reason: str) -> None:
         if job.taken < len(job.rows):
@@ -130,9 +135,16 @@ class Batcher:
 def _give(job: Job, predictions: list[Prediction | None]) -> None:
     job.predictions += predictions
     if len(job.predictions) == len(job.rows):
-        job.done(job)
+        _tell(job)
 
 
 def _end(job: Job, reason: str) -> None:
     job.failed = reason
-    job.done(job)
+    _tell(job)
+
+
+def _tell(job: Job) -> None:
+    try:
+        job.done(job)
+    except Exception as error:  # the others in its batch wait for their answers
+        sys.stderr.write(f"an answer could not be given: {type(error).__name__}\n")

@@ -182,7 +182,10 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
-        self._server.handler.handle(method, self._url.partition(b"?")[0], body, slot.answer)
+        try:
+            self._server.handler.handle(method, self._url.partition(b"?")[0], body, slot.answer)
+        except Exception:  # the parser would take it for the client's mistake, told behind a place that stays empty
+            slot.fail()
 
     def send_answered(self) -> None:
         """Sends every answer whose turn it is."""
@@ -255,3 +258,8 @@ class _Slot:
         connection = self._connection
         self.message = connection.head(status, content_type, len(body), self.last) + body
         connection.send_answered()
+
+    def fail(self) -> None:
+        """Answers where the handler broke off without an answer."""
+        if self.message is None:
+            self.answer(500, b"application/json", b'{"error":"internal error"}')

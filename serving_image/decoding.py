@@ -117,7 +117,7 @@ class Decoder:
         if not isinstance(instance, dict):
             return (), [f"not an object of named cells, nor a list of {len(names)}"]
         reasons = [f"{name}: missing" for name in names if name not in instance]
-        reasons += [f"{name[:_NAME_CHARACTERS]}: unknown" for name in sorted(set(instance) - set(names))]
+        reasons += [f"{_shown(name)}: unknown" for name in sorted(set(instance) - set(names))]
         cells: list[Cell] = []
         for name, kind in self._ordered:
             cell = instance.get(name)
@@ -182,6 +182,11 @@ def _text(cell: Any) -> str | None:
     if cell is not None:
         cell.encode()  # half a surrogate pair is no text; its error is a ValueError
     return cell
+
+
+def _shown(name: str) -> str:
+    """The beginning of a name that a client chose, as an answer can carry it: JSON allows half a surrogate pair."""
+    return name[:_NAME_CHARACTERS].encode(errors="backslashreplace").decode()
 
 
 def _shortened(reasons: list[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from serving_image.account import Account
 from serving_image.answering import Answering, Prediction, Unanswered, encoded
@@ -14,6 +14,7 @@ from serving_image.decoding import Asked, BadRequestError, Decoder
 from serving_image.metrics import exposition
 from shared.served_model import Row
 
+T = TypeVar("T")
 Reply = Callable[[int, bytes, bytes], None]
 """Takes status, content type and body; called exactly once per request, at once or later."""
 JSON = b"application/json"
@@ -30,6 +31,8 @@ class Loaded:
     account: Account
 
 
+Answer = tuple[int, bytes, bytes]
+"""Status, content type and body."""
 Told = Callable[[Sequence[Any]], Any]
 """From the predictions of a request to its answer."""
 Post = Callable[[Loaded, bytes], tuple[Asked, Told]]
@@ -72,20 +75,26 @@ class Service:
         self._stopping = True
 
     def handle(self, method: bytes, path: bytes, body: bytes, reply: Reply) -> None:
-        """Answers one request."""
-        if method == b"POST" and (post := self._posts.get(path)) is not None:
-            return self._accept(post, body, reply)
-        if method == b"GET" and (get := self._gets.get(path)) is not None:
-            return get(reply)
-        return reply(404, JSON, encoded({"error": "there is no such route, or it has another method"}))
+        """Answers one request once, now or later, whatever goes wrong with it."""
+        answer = self._guarded(lambda: self._answer(method, path, body, reply))
+        if answer is not None:
+            reply(*answer)
 
     def refused(self, status: int, error: str, reply: Reply) -> None:
         """Answers and counts what was not read to its end: the client's mistake, or too much at once for us."""
         if self._loaded is not None:
             (self._loaded.account.failed if status >= 500 else self._loaded.account.refused)()
-        reply(status, JSON, encoded({"error": error}))
+        reply(*_error(status, error))
 
-    def _health(self, reply: Reply) -> None:
+    def _answer(self, method: bytes, path: bytes, body: bytes, reply: Reply) -> Answer | None:
+        """The answer; None when it will come later."""
+        if method == b"POST" and (post := self._posts.get(path)) is not None:
+            return self._accept(post, body, reply)
+        if method == b"GET" and (get := self._gets.get(path)) is not None:
+            return get()
+        return _error(404, "there is no such route, or it has another method")
+
+    def _health(self) -> Answer:
         loaded = self._loaded
         status = "stopping" if self._stopping else "starting" if loaded is None else "ok"
         told = {
@@ -94,49 +103,65 @@ class Service:
             "supervised_loaded": loaded is not None,
             "unsupervised_loaded": loaded is not None and loaded.answering.model.has_anomaly,
         }
-        reply(200 if status == "ok" else 503, JSON, encoded(told))
+        return 200 if status == "ok" else 503, JSON, encoded(told)
 
-    def _metrics(self, reply: Reply) -> None:
+    def _metrics(self) -> Answer:
         if self._loaded is None or self._batcher is None:
-            return reply(503, JSON, encoded({"error": "the model is not loaded yet"}))
+            return _error(503, "the model is not loaded yet")
         answering = self._loaded.answering
         version, batches = answering.version, self._batcher.batches
-        return reply(200, _TEXT, exposition(self._loaded.account.ever(), version, self.waiting, batches))
+        return 200, _TEXT, exposition(self._loaded.account.ever(), version, self.waiting, batches)
 
-    def _accept(self, post: Post, body: bytes, reply: Reply) -> None:
+    def _accept(self, post: Post, body: bytes, reply: Reply) -> Answer | None:
         loaded, batcher = self._loaded, self._batcher
         if loaded is None or batcher is None:
-            return reply(503, JSON, encoded({"error": "the model is not loaded yet"}))
+            return _error(503, "the model is not loaded yet")
         if self.waiting >= self.limits.requests:
             loaded.account.failed()
-            return reply(503, JSON, encoded({"error": f"{self.limits.requests} requests are waiting already"}))
+            return _error(503, f"{self.limits.requests} requests are waiting already")
         begun = self._clock()
         try:
             asked, told = post(loaded, body)
         except BadRequestError as bad:
+            content = encoded({"error": bad.error, "rows": bad.rows})
             loaded.account.refused(len(bad.rows))
-            return reply(400, JSON, encoded({"error": bad.error, "rows": bad.rows}))
-        except Exception as error:  # counted and told as a failure of ours; the process must go on
-            return self._failed(type(error).__name__, loaded, reply)
+            return 400, JSON, content
         self.waiting += 1
-        return batcher.add(
+        batcher.add(
             Job(asked.rows, asked.wants_probabilities, begun, lambda job: self._done(job, asked, told, loaded, reply))
         )
+        return None
 
     def _done(self, job: Job, asked: Asked, told: Told, loaded: Loaded, reply: Reply) -> None:
         self.waiting -= 1
-        if job.failed is not None:
-            return self._failed(job.failed, loaded, reply)
-        if None in job.predictions:
-            return self._failed("an answer of the model is not a number", loaded, reply)
-        loaded.account.answered(self._clock() - job.begun, len(asked.rows), len(asked.bad))
-        return reply(200, JSON, encoded(told(_in_order(asked, job.predictions))))
+        reply(*self._guarded(lambda: self._outcome(job, asked, told, loaded)))
 
-    def _failed(self, reason: str, loaded: Loaded, reply: Reply) -> None:
-        loaded.account.failed()
+    def _outcome(self, job: Job, asked: Asked, told: Told, loaded: Loaded) -> Answer:
+        if job.failed is not None:
+            return self._failed(job.failed)
+        if None in job.predictions:
+            return self._failed("an answer of the model is not a number")
+        seconds = self._clock() - job.begun
+        content = encoded(told(_in_order(asked, job.predictions)))
+        loaded.account.answered(seconds, len(asked.rows), len(asked.bad))  # last: what fails is counted as failed only
+        return 200, JSON, content
+
+    def _guarded(self, answer: Callable[[], T]) -> T | Answer:
+        try:
+            return answer()
+        except Exception as error:  # counted and told as a failure of ours; the process must go on
+            return self._failed(type(error).__name__)
+
+    def _failed(self, reason: str) -> Answer:
+        if self._loaded is not None:
+            self._loaded.account.failed()
         if reason == "timeout":
-            return reply(504, JSON, encoded({"error": f"no answer within {self.limits.timeout_seconds:g} s"}))
-        return reply(500, JSON, encoded({"error": f"internal error: {reason}"}))  # nothing of the inside
+            return _error(504, f"no answer within {self.limits.timeout_seconds:g} s")
+        return _error(500, f"internal error: {reason}")  # nothing of the inside
+
+
+def _error(status: int, error: str) -> Answer:
+    return status, JSON, encoded({"error": error})
 
 
 def _predict(loaded: Loaded, body: bytes) -> tuple[Asked, Told]:

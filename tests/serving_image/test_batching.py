@@ -14,7 +14,8 @@ from shared.served_model import Row
 class Loop:
     """Ticks by hand, with a clock that the test moves, and a model that tells each row its own number."""
 
-    def __init__(self) -> None:
+    def __init__(self, forgotten: int = 0) -> None:
+        self.forgotten = forgotten
         self.now = 0.0
         self.due: deque[Callable[[], None]] = deque()
         self.calls: list[int] = []
@@ -25,7 +26,7 @@ class Loop:
         self.calls.append(len(rows))
         if ("broken",) in rows:
             raise ValueError("broken")
-        return [Prediction(str(row[0]), float(wants_probabilities)) for row in rows]
+        return [Prediction(str(row[0]), float(wants_probabilities)) for row in rows[self.forgotten :]]
 
     def job(self, *cells: Any, wants_probabilities: bool = False) -> Job:
         job = Job([(cell,) for cell in cells], wants_probabilities, self.now, self.ended.append)
@@ -101,15 +102,28 @@ def test_what_has_waited_too_long_is_told_so_and_not_calculated() -> None:
     assert (late.failed, punctual.failed, loop.calls) == ("timeout", None, [1])
 
 
-def test_after_a_caller_whose_answer_cannot_be_given_others_are_still_answered() -> None:
+@pytest.mark.parametrize("cell", ["x", "broken", "late"])
+def test_who_cannot_be_given_an_answer_takes_nobody_elses(capfd: pytest.CaptureFixture[str], cell: str) -> None:
     loop = Loop()
 
     def fail(_: Job) -> None:
-        raise OSError("gone")
+        raise OSError("a secret")
 
-    loop.batcher.add(Job([("x",)], False, 0.0, fail))
-    with pytest.raises(OSError, match="gone"):
-        loop.tick()
+    before = loop.job("before")
+    loop.batcher.add(Job([(cell,)], False, -31.0 if cell == "late" else 0.0, fail))
+    beside, probabilities = loop.job("beside"), loop.job("probabilities", wants_probabilities=True)
+    loop.tick()
+    assert loop.ended == [before, beside, probabilities]
+    assert [told(job) for job in loop.ended] == [["before"], ["beside"], ["probabilities"]]
+    assert capfd.readouterr().err == "an answer could not be given: OSError\n"
     after = loop.job("after")
     loop.tick()
     assert told(after) == ["after"]
+
+
+def test_a_model_that_answers_fewer_rows_than_asked_keeps_nobody_waiting() -> None:
+    loop = Loop(forgotten=1)
+    jobs = [loop.job("a"), loop.job("b", "c")]
+    loop.tick()
+    assert loop.ended == jobs
+    assert [job.failed for job in jobs] == ["ValueError", "ValueError"]

@@ -22,6 +22,12 @@ class Echo:
         self.refusals: list[int] = []
 
     def handle(self, method: bytes, path: bytes, body: bytes, reply: Reply) -> None:
+        if path == b"/broken":
+            raise RuntimeError("a secret")
+        if path == b"/broken-after":
+            reply(200, b"text/plain", b"answered")
+            raise RuntimeError("a secret")
+
         def answer() -> None:
             reply(200, b"text/plain", b"%b %b %b" % (method, path, body))
 
@@ -129,6 +135,16 @@ def test_answers_come_in_the_order_of_the_requests_whichever_is_ready_first() ->
 
     (heard,) = world.talk(talk)
     assert heard == [(200, f"POST /{number} ".encode()) for number in range(20)]
+
+
+def test_a_handler_that_breaks_off_is_our_mistake_and_the_connection_goes_on() -> None:
+    world = World()
+    assert world.sent(request("/broken") + request("/broken-after"), request("/c"), answers=3) == [
+        (500, b'{"error":"internal error"}'),
+        (200, b"answered"),
+        (200, b"POST /c x"),
+    ]
+    assert world.echo.refusals == []
 
 
 def test_who_asks_without_ever_reading_is_not_read_without_end() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving_image.answering import Answered, Answering
+from serving_image.answering import Answered, Answering, Prediction
 from serving_image.service import Loaded
 from shared.errors import BadInput
 from shared.receipts import read
@@ -82,6 +82,29 @@ def test_a_row_of_a_thousand_wrong_columns_is_told_ten_of_them(container: Contai
     assert bad["reasons"][:2] == ["size: missing", "colour: missing"]
     assert bad["reasons"][10:] == ["and 992 more"]
     assert max(map(len, bad["reasons"])) < 100
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (b"\\ud800", "\\ud800"),
+        (b"\\udc00\\ud800", "\\udc00\\ud800"),
+        (b"\xed\xa0\x80", "\\ud800"),
+        (b"\\ud83d\\ude00", "\U0001f600"),
+        (b"\\u0000", "\0"),
+    ],
+)
+def test_a_name_that_no_answer_can_carry_is_told_as_it_was_written(
+    container: Container, name: bytes, told: str
+) -> None:
+    bad, good = b'{"size": 1, "colour": "red", "' + name + b'": 1}', b'[1, "red"]'
+    status, answer = container.ask("POST", "/answer", b'{"instances": [' + bad + b"]}")
+    assert (status, answer["rows"]) == (400, [{"row": 0, "reasons": [f"{told}: unknown"]}])
+    assert container.ask("POST", "/score", bad)[1]["rows"] == answer["rows"]
+    status, answer = container.ask("POST", "/answer", b'{"instances": [' + bad + b", " + good + b"]}")
+    assert (status, answer["predictions"][0]["error"]) == (200, {"row": 0, "reasons": [f"{told}: unknown"]})
+    counted = container.interval()
+    assert (counted.requests, counted.errors, counted.client_errors, counted.bad_rows) == (1, 0, 2, 3)
 
 
 HUGE = b"1" + b"0" * 400
@@ -271,6 +294,45 @@ def test_callers_of_one_batch_get_their_own_answers_whatever_is_wrong_with_the_o
     assert ["probabilities" in predictions[-1] for predictions in told] == [False, False, False, False, True] * 20
     counted = container.interval()
     assert (counted.requests, counted.errors, counted.client_errors) == (80, 20, 20)
+
+
+class Unspeakable(Answering):
+    """Answers one size with a label that cannot be told."""
+
+    def answered(self, rows: Any, wants_probabilities: bool) -> Answered:
+        answered = super().answered(rows, wants_probabilities)
+        answered.predictions[:] = [
+            Prediction("\ud800") if row[0] == 666.0 else each
+            for row, each in zip(rows, answered.predictions, strict=True)
+        ]
+        return answered
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/answer", b'{"instances": [[666, "red"]]}'), ("/score", b'{"size": 666, "colour": "red"}')]
+)
+def test_an_answer_that_cannot_be_told_is_our_mistake_counted_once_and_nobody_elses(path: str, body: bytes) -> None:
+    container = Container(change=lambda loaded: replace(loaded, answering=Unspeakable(loaded.answering.model, "1")))
+    good = ("POST", "/answer", b'{"instances": [[1, "red"]]}')
+    answers = container.asked.together([good, ("POST", path, body), good, good])
+    assert [status for status, _ in answers] == [200, 500, 200, 200]
+    assert json.loads(answers[1][1]) == {"error": "internal error: UnicodeEncodeError"}
+    assert container.asked.service.waiting == 0
+    counted = container.interval()
+    assert (counted.requests, counted.errors, counted.client_errors, counted.rows, sum(counted.latency)) == (
+        4, 1, 0, 3, 3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/live"), ("GET", "/metrics"), ("POST", "/answer")])
+def test_whatever_goes_wrong_on_any_route_is_answered_too(method: str, path: str) -> None:
+    def unspeakable(loaded: Loaded) -> Loaded:
+        return replace(loaded, answering=Answering(loaded.answering.model, "\ud800"), decoder=None)  # type: ignore[arg-type]
+
+    container = Container(change=unspeakable)
+    status, answer = container.ask(method, path, b"{}")
+    assert (status, answer["error"].split()[:2], container.asked.service.waiting) == (500, ["internal", "error:"], 0)
+    assert container.interval().errors == 1
 
 
 def test_it_says_that_it_is_healthy_on_both_routes(container: Container) -> None:
