@@ -56,9 +56,9 @@ faults: MINUTES = 60
 faults: $(READY)
 	$(BIN)/python -m tests.faults --home build/faults --minutes $(MINUTES)
 
-# The local cloud's fuzzers for as long as a coffee takes.
+# The fuzzers of the local cloud and of the serving container for as long as a coffee takes.
 fuzz: $(READY)
-	SERIN_FUZZ_EXAMPLES=3000 $(BIN)/pytest -q -n 2 --timeout 3600 tests/local -k "internal_error"
+	SERIN_FUZZ_EXAMPLES=3000 $(BIN)/pytest -q -n 2 --timeout 3600 tests/local tests/serving_image -k "internal_error"
 
 # The tests of Pub/Sub on Google's emulator, the slow ones too.
 emulator: $(READY)
