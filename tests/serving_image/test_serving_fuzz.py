@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serving_image.connection import Connection, Server
@@ -20,6 +20,7 @@ from tests.serving_image.toys import Container, instances
 T = TypeVar("T")
 PLAIN = json.dumps({"instances": instances(1)}).encode()
 SECONDS = 10
+HALF = rb'{"size": 1, "colour": "red", "\ud800": 1}'
 
 
 def object_of(members: Sequence[tuple[str, str]]) -> str:
@@ -108,6 +109,7 @@ def check(status: int, content: bytes) -> None:
 
 @settings(max_examples=EXAMPLES // 2, deadline=None)
 @given(asked=ASKED)
+@example(asked=[("/score", HALF), ("/answer", b'{"instances": [[1, "red"], ' + HALF + b"]}")])
 def test_no_body_is_an_internal_error_or_takes_anybody_elses_answer(asked: list[tuple[str, bytes]]) -> None:
     service = container().asked
     requests = [("POST", path, body) for path, body in asked]
@@ -157,6 +159,7 @@ async def pipelined(asked: bytes) -> tuple[bytes, int]:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(asked=WIRED)
+@example(asked=[(b"POST", ("/score", HALF), b"A: b", False)])
 def test_no_pipelined_request_is_an_internal_error_or_goes_without_its_answer(asked: list[Any]) -> None:
     last = wire(b"POST", ("/answer", PLAIN), b"Connection: close", False)
     heard, waiting = asyncio.run(pipelined(b"".join(wire(*each) for each in asked) + last))
