@@ -1,6 +1,6 @@
 """Where notices go: the channels of an installation, and which of them hears which notice.
 
-SERIN_NOTIFY_URLS      addresses separated by spaces; each hears everything
+SERIN_NOTIFY_URLS      addresses separated by spaces; each hears everything, and none may be inside the network
 SERIN_NOTIFY_CHANNELS  TOML, for channels that hear less:
 
     [[channel]]

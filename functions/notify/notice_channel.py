@@ -4,6 +4,7 @@ webhook to a program, or into a file.
 
 import logging
 import textwrap
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from notice_text import body, document
+from open_internet import only_outside
 from signed_webhook import post
 
 from shared.channels import Channel
@@ -36,8 +38,10 @@ def send(channel: Channel, posted: Posted, /) -> bool:
     """Sends one notice the way that the channel's address names."""
     if channel.secret:
         return post(channel, posted.event, document(posted.notice, posted.event), posted.now)
-    way = into_file if channel.scheme == "file" else through_apprise
-    return way(channel.address, posted.notice)
+    if channel.scheme == "file":
+        return into_file(channel.address, posted.notice)
+    with nullcontext() if channel.allow_private else only_outside():
+        return through_apprise(channel.address, posted.notice)
 
 
 def into_file(address: str, notice: Notification) -> bool:

@@ -8,7 +8,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import json
 import socket
 from collections.abc import Mapping
@@ -16,14 +15,13 @@ from datetime import datetime
 from urllib.parse import SplitResult, urlsplit
 
 import urllib3
+from open_internet import outside
 
 from shared.channels import Channel
 
 _SECONDS = 10.0
 _PORTS = {"http": 80, "https": 443}
 _PREFIX = "whsec_"
-# NAT64, Teredo and 6to4: an address inside the network, written as one outside it (RFC 6052, 8215, 4380, 3056).
-_CARRIERS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16")))
 
 
 def post(channel: Channel, event: str, document: Mapping[str, object], now: datetime) -> bool:
@@ -77,12 +75,6 @@ def _connection(target: SplitResult, allow_private: bool) -> urllib3.HTTPConnect
 def _address_of(host: str, port: int, allow_private: bool) -> str:
     """The first address of a host; ValueError if any of them is inside a network and that is not allowed."""
     found = [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    if not allow_private and not all(_outside(address) for address in found):
+    if not allow_private and not all(outside(address) for address in found):
         raise ValueError("an address inside a network")
     return found[0]
-
-
-def _outside(address: str) -> bool:
-    """Whether an address is one of the open internet's, and carries no other address inside it."""
-    found = ipaddress.ip_address(address)
-    return found.is_global and not found.is_multicast and not any(found in network for network in _CARRIERS)

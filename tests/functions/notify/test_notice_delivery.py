@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -67,7 +67,11 @@ def hooks() -> Iterator[tuple[Hook, Hook]]:
 
 
 def world(*addresses: str) -> MemoryCloud:
-    return MemoryCloud({"SERIN_NOTIFY_URLS": " ".join(addresses)})
+    """Channels without names of their own, which may all the same be on this machine."""
+    cloud = MemoryCloud({"SERIN_NOTIFY_URLS": " ".join(addresses)})
+    channels = tuple(replace(channel, allow_private=True) for channel in cloud.environment.channels)
+    cloud.environment = replace(cloud.environment, channels=channels)
+    return cloud
 
 
 def notify(cloud: MemoryCloud) -> int:

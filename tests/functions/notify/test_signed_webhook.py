@@ -2,9 +2,12 @@
 
 import base64
 import hmac
+import inspect
 import json
 import socket
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +15,8 @@ from threading import Thread
 
 import pytest
 from notice_channel import through_apprise
-from signed_webhook import _outside, identity_of, signed
+from open_internet import only_outside, outside
+from signed_webhook import identity_of, signed
 
 from shared.events import Notification
 from shared.ids import ModelName
@@ -109,21 +113,81 @@ def test_an_address_inside_the_network_is_refused_unless_it_is_allowed(receiver:
     assert receiver.got == []
 
 
+def to_here(scheme: str, rest: str, receiver: Receiver, host: str = "127.0.0.1") -> MemoryCloud:
+    address = scheme.format(host=host, port=receiver.port)
+    return MemoryCloud({"SERIN_NOTIFY_CHANNELS": f'[[channel]]\nname = "tickets"\naddress = "{address}"\n{rest}\n'})
+
+
+# A host in the address or in its query; over HTTP, SMTP and plain sockets.
+THROUGH_APPRISE = (
+    "json://{host}:{port}/x", "xml://{host}:{port}/x", "form://{host}:{port}/x", "gotify://{host}:{port}/token",
+    "ntfy://{host}:{port}/topic", "mmost://{host}:{port}/token", "apprise://{host}:{port}/token",
+    "mailto://a:b@{host}:{port}", "mailto://a:b@example.org:{port}?smtp={host}", "irc://{host}:{port}/#x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", THROUGH_APPRISE)
+def test_what_apprise_sends_goes_nowhere_inside_either(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        for host in ("127.0.0.1", "localhost"):
+            cloud = to_here(scheme, "allow_private = false", Receiver(port=server.getsockname()[1]), host)
+            assert send(cloud, "notify", event("notifications")) == 500
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_an_address_without_a_name_goes_nowhere_inside_either(receiver: Receiver) -> None:
+    cloud = MemoryCloud({"SERIN_NOTIFY_URLS": f"json://127.0.0.1:{receiver.port}/"})
+    assert send(cloud, "notify", event("notifications")) == 500
+    assert receiver.got == []
+
+
+@pytest.mark.parametrize("scheme", [each for each in THROUGH_APPRISE if each.startswith(("json", "xml", "form"))])
+def test_what_apprise_sends_goes_inside_where_that_is_allowed(receiver: Receiver, scheme: str) -> None:
+    assert send(to_here(scheme, "allow_private = true", receiver), "notify", event("notifications")) == 200
+    assert len(receiver.got) == 1
+
+
+def test_only_whoever_asks_for_it_is_kept_outside(receiver: Receiver) -> None:
+    """Google's clients, and other threads, go on to what is inside: the metadata server."""
+    here = ("127.0.0.1", receiver.port)
+    with only_outside():
+        with pytest.raises(PermissionError):
+            socket.create_connection(here)
+        with socket.socket(type=socket.SOCK_DGRAM) as letter, pytest.raises(PermissionError):
+            letter.sendto(b"x", ("localhost", receiver.port))  # as syslog's
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: socket.create_connection(here).close()).result()
+    socket.create_connection(here).close()
+
+
+def test_nothing_that_apprise_can_send_with_what_is_installed_connects_in_a_thread_of_its_own() -> None:
+    """Such a thread would not be watched."""
+    import apprise.manager_plugins
+
+    plugins = apprise.manager_plugins.NotificationManager()
+    modules = {sys.modules[each.__module__] for each in plugins.plugins() if each.enabled}
+    assert len(modules) > 100
+    assert [each.__name__ for each in modules if "Thread(" in inspect.getsource(each)] == []
+
+
 INSIDE = (
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "::1", "::", "fd00:ec2::254", "fe80::1", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe",
-    "2002:7f00:1::", "2001:0:7f00:1::",
+    "2002:7f00:1::", "2001:0:7f00:1::", "::127.0.0.1", "::10.0.0.1", "::8.8.8.8", "::ffff:8.8.8.8", "::ffff:0:10.0.0.1",
+    "fec0::1", "feff::1", "fe80::1%eth0", "64:ff9b::10.0.0.1", "example.org",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("address", INSIDE)
 def test_an_address_that_leads_inside_is_none_of_the_open_internet(address: str) -> None:
-    assert not _outside(address)
+    assert not outside(address)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111"])
 def test_an_address_of_the_open_internet_is_one(address: str) -> None:
-    assert _outside(address)
+    assert outside(address)
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "127.1", "[::ffff:127.0.0.1]", "x@127.0.0.1", "localhost."])
