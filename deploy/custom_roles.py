@@ -5,7 +5,7 @@ role is never deleted: without a binding it gives nobody anything (docs/decision
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from deploy.permissions import permissions
@@ -16,6 +16,7 @@ LEFT = (
     "the custom roles serin.… are left: without a binding they give nobody anything, and the next deployment needs them"
 )
 _GROUP = ("iam", "roles")
+_RUNNING = ("--stage=GA", "--quiet")
 # What earlier deployments gave functions on the project in the place of a role of their own.
 _SUPERSEDED = (
     "roles/aiplatform.user",
@@ -43,78 +44,137 @@ def needed(duty: dict[str, Any]) -> tuple[str, ...]:
 
 
 def custom_roles(target: Target, table: dict[str, Any]) -> Iterator[Step]:
-    """The role of each function that needs one, found again and brought to plan whatever became of it."""
+    """The role of each function that needs one, found again and brought to hold what is wanted, whatever became of it.
+
+    What it holds besides it keeps until all else stands: code that is about to be replaced may still need it.
+    """
     for function, duty in table["functions"].items():
         if needed(duty):
             yield _custom_role(target, function, needed(duty))
 
 
 def _custom_role(target: Target, function: str, wanted: tuple[str, ...]) -> Step:
-    named, differing = (role_id(function), f"--project={target.project}"), _differing(wanted)
-    as_planned = (f"--permissions={','.join(wanted)}", "--stage=GA", "--quiet")
+    named = (role_id(function), f"--project={target.project}")
+    make = (*_GROUP, "create", *named, f"--title=Serin {function}", _these(wanted), *_RUNNING)
+    undelete = (*_GROUP, "undelete", *named)
+
+    def brought_up(answer: str) -> tuple[Command, ...]:
+        """One that was deleted gave nobody anything, so that it loses nothing by being cut at once."""
+        if json.loads(answer).get("deleted"):
+            return undelete, _updated(target, function, wanted)
+        return (_updated(target, function, {*wanted, *_held(answer)}),)
+
     return Step(
         f"custom role {role_id(function)}",
-        ((*_GROUP, "create", *named, f"--title=Serin {function}", *as_planned),),
-        Look((*_GROUP, "describe", *named, "--format=json"), lambda answer: not differing(answer), says=differing),
-        change=_brought_to_plan((*_GROUP, "undelete", *named), (*_GROUP, "update", *named, *as_planned)),
+        (make,),
+        Look(_described(target, function), lambda answer: not _missing(answer, wanted), says=_missing_of(wanted)),
+        change=brought_up,
+        may=(undelete, _updated(target, function, (*wanted, "…"))),
         together="custom roles",
     )
 
 
-def _brought_to_plan(undelete: Command, update: Command) -> Callable[[str], tuple[Command, ...]]:
-    return lambda answer: (undelete, update) if json.loads(answer).get("deleted") else (update,)
+def cut_roles(target: Target, table: dict[str, Any]) -> Iterator[Step]:
+    """What a role holds too much, taken out of it: after the functions, whose code may have needed it until then."""
+    for function, duty in table["functions"].items():
+        if needed(duty):
+            yield _cut_role(target, function, needed(duty))
 
 
-def _differing(wanted: tuple[str, ...]) -> Callable[[str], str]:
-    """In what a role differs from the plan, in words; nothing if it does not."""
+def _cut_role(target: Target, function: str, wanted: tuple[str, ...]) -> Step:
+    update = _updated(target, function, wanted)
+    return Step(
+        f"surplus permissions of custom role {role_id(function)}",
+        (),
+        Look(
+            _described(target, function),
+            lambda answer: not _surplus(answer, wanted),
+            says=lambda answer: f"it holds {_list(_surplus(answer, wanted))} besides",
+        ),
+        change=lambda _: (update,),
+        may=(update,),
+        together="surplus permissions of custom roles",
+        stays=True,
+    )
 
-    def told(answer: str) -> str:
-        found = json.loads(answer or "{}")
-        held = set(found.get("includedPermissions", []))
-        differences = {
-            "it is deleted": bool(found.get("deleted")),
-            f"its stage is {found.get('stage', 'ALPHA')}, not GA": found.get("stage") != "GA",
-            f"it lacks {_list(set(wanted) - held)}": bool(set(wanted) - held),
-            f"it holds {_list(held - set(wanted))} besides": bool(held - set(wanted)),
-        }
-        return "; ".join(difference for difference, there in differences.items() if there)
 
-    return told
+def _described(target: Target, function: str) -> Command:
+    return (*_GROUP, "describe", role_id(function), f"--project={target.project}", "--format=json")
 
 
-def _list(names: set[str]) -> str:
+def _updated(target: Target, function: str, permissions: Iterable[str]) -> Command:
+    return (*_GROUP, "update", role_id(function), f"--project={target.project}", _these(permissions), *_RUNNING)
+
+
+def _these(permissions: Iterable[str]) -> str:
+    return f"--permissions={','.join(sorted(permissions))}"
+
+
+def _held(answer: str) -> set[str]:
+    return set(json.loads(answer or "{}").get("includedPermissions", []))
+
+
+def _surplus(answer: str, wanted: tuple[str, ...]) -> set[str]:
+    """What a role holds too much; a deleted one, which is cut when it is brought back, nothing."""
+    return set() if json.loads(answer or "{}").get("deleted") else _held(answer) - set(wanted)
+
+
+def _missing_of(wanted: tuple[str, ...]) -> Callable[[str], str]:
+    return lambda answer: _missing(answer, wanted)
+
+
+def _missing(answer: str, wanted: tuple[str, ...]) -> str:
+    """What keeps a role from giving what is wanted, in words; nothing if it gives that."""
+    found = json.loads(answer or "{}")
+    lacking = set(wanted) - _held(answer)
+    differences = {
+        "it is deleted": bool(found.get("deleted")),
+        f"its stage is {found.get('stage', 'ALPHA')}, not GA": found.get("stage") != "GA",
+        f"it lacks {_list(lacking)}": bool(lacking),
+    }
+    return "; ".join(difference for difference, there in differences.items() if there)
+
+
+def _list(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
 def superseded(target: Target, table: dict[str, Any]) -> Iterator[Step]:
-    """What earlier deployments gave, taken back from whoever has a role of its own.
+    """What earlier deployments gave functions on the project and this plan does not, taken back from each of them.
 
     Comes last in a plan: the new roles have had the time of a deployment to become known before the old ones go.
     """
     for function, duty in table["functions"].items():
-        if needed(duty):
-            yield _taken_back(target, account_of(function))
+        yield _taken_back(target, account_of(function), role_name(target, function) if needed(duty) else "")
 
 
-def _taken_back(target: Target, account: str) -> Step:
+def _taken_back(target: Target, account: str, own: str) -> Step:
     group, member = ("projects",), target.account(account)
     revoke = (*group, "remove-iam-policy-binding", target.project, f"--member={member}", "--condition=None")
+
+    def standing(answer: str) -> list[str]:
+        return sorted(each for each in _given(answer, member) - {own} if _is_ours(target, each))
+
     return Step(
         f"roles of earlier deployments taken from {account}",
         (),
         Look(
             (*group, "get-iam-policy", target.project, "--format=json"),
-            lambda answer: not _standing(answer, member),
-            says=lambda answer: f"still granted: {_list(_standing(answer, member))}",
+            lambda answer: not standing(answer),
+            says=lambda answer: f"still granted: {_list(standing(answer))}",
         ),
-        change=lambda answer: tuple((*revoke, f"--role={role}") for role in sorted(_standing(answer, member))),
+        change=lambda answer: tuple((*revoke, f"--role={role}") for role in standing(answer)),
+        may=tuple((*revoke, f"--role={role}") for role in (*_SUPERSEDED, role_name(target, "…"))),
         together="roles of earlier deployments",
         on=thing(group, target.project),
     )
 
 
-def _standing(answer: str, member: str) -> set[str]:
-    """Which of the superseded roles a policy gives a member; what is given under a condition was not given by us."""
+def _given(answer: str, member: str) -> set[str]:
+    """The roles that a policy gives a member; what is given under a condition was not given by us."""
     bindings = json.loads(answer or "{}").get("bindings", [])
-    ours = (each for each in bindings if member in each["members"] and "condition" not in each)
-    return {each["role"] for each in ours} & set(_SUPERSEDED)
+    return {each["role"] for each in bindings if member in each["members"] and "condition" not in each}
+
+
+def _is_ours(target: Target, role: str) -> bool:
+    return role in _SUPERSEDED or role.startswith(role_name(target, ""))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.custom_roles import custom_roles, superseded
+from deploy.custom_roles import custom_roles, cut_roles, superseded
 from deploy.foundation import accounts, buckets, clock, notification, repository, services, topics
 from deploy.functions import functions, subscriptions
 from deploy.images import images
@@ -29,5 +29,6 @@ def plan(target: Target, table: dict[str, Any], remains: tuple[Step, ...] = ()) 
         *subscriptions(target, table),
         clock(target, table),
         *watching(target, table),
+        *cut_roles(target, table),
         *superseded(target, table),
     )

@@ -12,7 +12,7 @@ from typing import Any
 from deploy.filling import Filling, Gone
 from deploy.gcloud import Answer, Failed, Gcloud, absent, unsettled
 from deploy.once import Once
-from deploy.steps import Command, Look, Step
+from deploy.steps import Command, Look, Step, removable
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Runner:
 
     def destroy(self, steps: Sequence[Step]) -> Report:
         """Removes what is there, last made first; stops at the first failure. What only takes away does so here too."""
-        return self._each([step for step in reversed(steps) if step.remove or not step.make], self._remove)
+        return self._each(removable(steps), self._remove)
 
     def _each(self, steps: Sequence[Step], act: Callable[[Step], bool]) -> Report:
         outcomes: dict[int, bool | Failed] = {}

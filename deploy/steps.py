@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 # gcloud's arguments; {number}, {uri:F} and their like (deploy/filling.py) are filled in when they are known.
@@ -29,9 +29,10 @@ class Step:
 
     Without `look`, making is repeatable by itself. `frozen` says why a thing that differs cannot be changed in place;
     one that is `renewed` is removed and made again; `change` tells from the look's answer which commands bring one to
-    plan, where that is not making it. A step that makes nothing only takes away what is too much. Neighbours with the
-    same `together` do not wait for each other, except those `on` the same thing: a policy can be changed by one at a
-    time. `thing` is what others are on.
+    plan, where that is not making it, and `may` shows people which those may be. A step that makes nothing only takes
+    away what is too much; a removal does so too, unless the thing `stays`. Neighbours with the same `together` do not
+    wait for each other, except those `on` the same thing: a policy can be changed by one at a time. `thing` is what
+    others are on.
     """
 
     title: str
@@ -41,9 +42,16 @@ class Step:
     frozen: str = ""
     renewed: bool = False
     change: Callable[[str], tuple[Command, ...]] | None = None
+    may: tuple[Command, ...] = ()
+    stays: bool = False
     together: str = ""
     thing: str = ""
     on: str = ""
+
+
+def removable(steps: Sequence[Step]) -> list[Step]:
+    """The steps of a removal, last made first."""
+    return [step for step in reversed(steps) if step.remove or not (step.make or step.stays)]
 
 
 def thing(group: Command, name: str) -> str:

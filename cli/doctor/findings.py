@@ -102,6 +102,8 @@ def examined(step: Step, place: Place) -> Finding:
         return Finding(area, title, "not applicable")
     found = place.look(look.command)
     if absent(found.answer):
+        if not step.make:  # what is not there holds nothing too much
+            return Finding(area, title, "fine")
         return Finding(area, title, "wrong", "it is not there", place.mending(step.make, there=False))
     if found.answer.status:
         return unknown(area, title, look.command, found, place)
@@ -123,11 +125,10 @@ def unknown(area: str, what: str, look: Command, found: Looked, place: Place) ->
 
 def area_of(step: Step) -> str:
     """The part of a deployment that a step belongs to."""
-    if not step.make:
-        return "roles"  # nothing else is ever taken back
-    said = " ".join(words(step.make[0]))
-    if "add-iam-policy-binding" in said:
-        return "dead-letter permissions" if "@gcp-sa-pubsub." in " ".join(step.make[0]) else "roles"
+    first = (*step.make, *step.may)[0]
+    said = " ".join(words(first))
+    if "iam-policy-binding" in said:
+        return "dead-letter permissions" if "@gcp-sa-pubsub." in " ".join(first) else "roles"
     return next((area for beginning, area in _AREAS if said.startswith(beginning)), said.split(" ", 1)[0])
 
 

@@ -200,6 +200,44 @@ def test_a_custom_role_that_differs_is_brought_to_plan(flags: dict[str, str], co
     assert gcloud.standing == complete().standing
 
 
+class WithoutBuilds(StandIn):
+    """A project in which no function can be built."""
+
+    def __call__(self, command: Command, /) -> Answer:
+        if command[:2] == ("functions", "deploy"):
+            return Answer(1, err="build failed")
+        return super().__call__(command)
+
+
+def test_a_role_is_cut_down_only_when_the_code_that_needed_more_is_replaced() -> None:
+    gcloud = changed("iam roles", "serin.shift_traffic", permissions="run.services.delete,aiplatform.endpoints.get")
+    gcloud.change("functions", "shift-traffic", {"update-labels": "serin-source=before"})
+    halted = WithoutBuilds(gcloud.standing)
+    assert "build failed" in deployed(halted).failure
+    wanted = set(complete().standing.made["iam roles serin.shift_traffic"]["permissions"].split(","))
+    assert held_by(halted) == {*wanted, "run.services.delete"}
+    after = StandIn(halted.standing)
+    assert deployed(after).made == ("function shift-traffic", "surplus permissions of custom role serin.shift_traffic")
+    assert held_by(after) == wanted
+    assert deployed(after).made == ()
+
+
+def test_a_role_that_lacks_and_holds_too_much_is_as_planned_after_one_deployment() -> None:
+    gcloud = changed("iam roles", "serin.shift_traffic", permissions="run.services.delete,aiplatform.endpoints.get")
+    assert len(deployed(gcloud).made) == 2
+    assert gcloud.standing == complete().standing
+
+
+def test_a_removal_leaves_a_role_that_holds_too_much_as_it_is() -> None:
+    gcloud = changed("iam roles", "serin.shift_traffic", permissions="run.services.delete")
+    assert runner(gcloud).destroy(steps()).failure == ""
+    assert [each for each in gcloud.commands if each[:2] == ("iam", "roles")] == []
+
+
+def held_by(gcloud: StandIn) -> set[str]:
+    return set(gcloud.standing.made["iam roles serin.shift_traffic"]["permissions"].split(","))
+
+
 def test_a_deployment_after_a_removal_finds_the_custom_roles_and_adopts_them() -> None:
     gcloud = StandIn(removed().standing)
     report = deployed(gcloud)
@@ -226,7 +264,25 @@ def test_roles_that_an_earlier_deployment_gave_are_taken_back_once_all_else_stan
     )
     kept = ("roles/aiplatform.user", "user:ada@example.org")
     assert gcloud.standing.policies["projects p-1"] == complete().standing.policies["projects p-1"] | {kept}
-    assert [step.title for step in steps() if not step.make] == [step.title for step in steps()[-9:]]
+    taking = [step.title for step in steps() if not step.make]
+    assert taking == [step.title for step in steps()[-len(taking) :]]
+    assert len([title for title in taking if title.startswith("roles of earlier")]) == len(FUNCTIONS)
+
+
+def test_a_function_that_needs_no_role_any_more_loses_its_own_and_those_of_others() -> None:
+    gcloud = StandIn(complete().standing)
+    monitor, reconcile = (TARGET.account(account_of(name)) for name in ("monitor_canary", "reconcile"))
+    ours = "projects/p-1/roles/serin"
+    given = {
+        (f"{ours}.monitor_canary", monitor),
+        ("roles/aiplatform.user", monitor),
+        (f"{ours}.stage_model", reconcile),
+    }
+    kept = {("projects/p-1/roles/theirs", monitor), (f"{ours}.stage_model", "user:ada@example.org")}
+    gcloud.bind("projects p-1", lambda held: held | given | kept)
+    assert deployed(gcloud).failure == ""
+    assert gcloud.standing.policies["projects p-1"] == complete().standing.policies["projects p-1"] | kept
+    assert deployed(gcloud).made == ()
 
 
 def test_a_removal_takes_them_back_too() -> None:

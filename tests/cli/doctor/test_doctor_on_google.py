@@ -230,7 +230,6 @@ def test_a_role_that_is_taken_away_is_found_and_the_named_command_grants_it(
     [
         ({"includedPermissions": ["aiplatform.endpoints.update", "run.services.get"]},
          "it lacks aiplatform.endpoints.get, run.services.update", ["update"]),
-        ({"includedPermissions": [*SHIFTS, "run.services.delete"]}, "it holds run.services.delete besides", ["update"]),
         ({"stage": "DISABLED"}, "its stage is DISABLED, not GA", ["update"]),
         ({"deleted": True}, "it is deleted", ["undelete", "update"]),
     ],
@@ -244,6 +243,17 @@ def test_a_custom_role_that_differs_is_found_and_the_named_commands_bring_it_to_
     (finding,) = amiss(doctor(google))
     assert (finding.area, finding.what, finding.why) == ("custom roles", "custom role serin.shift_traffic", told)
     assert [line.split()[3] for line in finding.mend] == commands
+    carry_out(google, finding)
+    assert amiss(doctor(google)) == []
+
+
+def test_a_custom_role_that_holds_too_much_is_found_and_the_named_command_cuts_it(google: LoopbackGoogle) -> None:
+    google.things[f"v1/projects/{PROJECT}/roles/serin.shift_traffic"] |= {
+        "includedPermissions": [*SHIFTS, "run.services.delete"]
+    }
+    (finding,) = amiss(doctor(google))
+    assert (finding.area, finding.why) == ("custom roles", "it holds run.services.delete besides")
+    assert finding.what == "surplus permissions of custom role serin.shift_traffic"
     carry_out(google, finding)
     assert amiss(doctor(google)) == []
 
