@@ -7,7 +7,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from deploy.custom_roles import LEFT
@@ -16,7 +16,7 @@ from deploy.gcloud import InstalledGcloud
 from deploy.plan import plan
 from deploy.remains import Remains, listings, remains
 from deploy.runner import Report, Runner
-from deploy.steps import Step
+from deploy.steps import Command, Step, removable
 from deploy.table import load
 from deploy.target import Target
 
@@ -160,15 +160,30 @@ def _shown(steps: tuple[Step, ...], destroyed: Target | None) -> int:
 def _show(steps: tuple[Step, ...], destroyed: Target | None) -> None:
     for listing in listings(destroyed) if destroyed else ():
         print(f"# What functions made is removed too. It is found by: gcloud {shlex.join(listing)}")
-    print("# Run again, only what is missing is made. What stands in braces is filled in when it is known.")
-    for step in reversed(steps) if destroyed else steps:
-        commands = step.remove if destroyed else step.make
-        if commands:
-            print(f"# {step.title}")
-        for command in commands:
-            print(f"gcloud {shlex.join(command)}")
+    if not destroyed:
+        print("# Run again, only what is missing is made. What stands in braces is filled in when it is known.")
+    lines = [line for step in (removable(steps) if destroyed else steps) for line in _lines(step, bool(destroyed))]
+    print("\n".join(lines or ["# nothing to do for what --only names"]))
     if destroyed:
         print(f"# {LEFT}")
+
+
+def _lines(step: Step, destroyed: bool) -> Iterator[str]:
+    """A step as people read it; what depends on what is found is a comment, as the title is."""
+    yield f"# {step.title}"
+    if destroyed and step.remove:
+        yield from map(_typed, step.remove)
+        return
+    yield from map(_typed, step.make)
+    differs = "if it is there and differs" if step.make else "if there is any"
+    yield from (f"#   {differs}: {_typed(command)}" for command in step.may)
+    yield from (f"#   {differs}, first: {_typed(command)}" for command in (step.remove if step.renewed else ()))
+    if step.frozen:
+        yield f"#   {differs}: {step.frozen}"
+
+
+def _typed(command: Command) -> str:
+    return f"gcloud {shlex.join(command)}"
 
 
 def _tell_remains(left: Remains) -> None:

@@ -164,7 +164,7 @@ def _taken_back(target: Target, account: str, own: str) -> Step:
             says=lambda answer: f"still granted: {_list(standing(answer))}",
         ),
         change=lambda answer: tuple((*revoke, f"--role={role}") for role in standing(answer)),
-        may=tuple((*revoke, f"--role={role}") for role in (*_SUPERSEDED, role_name(target, "…"))),
+        may=((*revoke, f"--role={'|'.join((*_SUPERSEDED, role_name(target, '…')))}"),),
         together="roles of earlier deployments",
         on=thing(group, target.project),
     )

@@ -12,9 +12,10 @@ import pytest
 
 from deploy import table
 from deploy.gcloud import Answer
+from deploy.plan import plan
 from deploy.runner import Runner
 from deploy.steps import Command
-from deploy.target import PUSHER, TRAINER, account_of, deployed_name
+from deploy.target import PUSHER, TRAINER, Target, account_of, deployed_name
 from shared.wiring import FUNCTIONS, SUBSCRIPTIONS, TOPICS, may_publish
 from tests.deploy.deploying import TARGET, deployed, runner, steps
 from tests.deploy.standin import StandIn, Standing, uri
@@ -375,13 +376,37 @@ def test_a_dry_run_needs_no_gcloud_and_prints_every_command(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\ngcloud functions deploy") == len(FUNCTIONS)
     assert done.stdout.count("\ngcloud builds submit") == 2
+    printed = done.stdout.splitlines()
+    assert [
+        step.title for step in plan(Target("p-1", "europe-west1"), table.load()) if f"# {step.title}" not in printed
+    ] == []
+    revoked = (
+        "#   if there is any: gcloud projects remove-iam-policy-binding p-1 --member=serviceAccount:serin-reconcile@"
+    )
+    assert done.stdout.count(revoked) == 1
+    for verb in ("undelete", "update"):
+        told = f"#   if it is there and differs: gcloud iam roles {verb} serin.shift_traffic "
+        assert done.stdout.count(told) == 1
+    assert done.stdout.count("#   if it is there and differs: a subscription's filter cannot be changed") == len(
+        SUBSCRIPTIONS
+    )
+    assert "#   if it is there and differs, first: gcloud logging metrics delete serin_deliveries" in printed
+
+
+def test_a_dry_run_of_a_removal_prints_what_is_only_taken_away_and_says_when_there_is_nothing(tmp_path: Path) -> None:
+    line = ["p-1", "europe-west1", "--dry-run", "--destroy"]
+    done = shell([*line, "--only", "taken from serin-notify"], "/usr/bin:/bin", tmp_path)
+    assert "if there is any: gcloud projects remove-iam-policy-binding p-1" in done.stdout
+    done = shell([*line, "--only", "on pubsub topics"], "/usr/bin:/bin", tmp_path)
+    assert "# nothing to do for what --only names" in done.stdout.splitlines()
 
 
 def test_the_plan_of_a_removal_says_what_it_leaves(tmp_path: Path) -> None:
     done = shell(["p-1", "europe-west1", "--dry-run", "--destroy"], "/usr/bin:/bin", tmp_path)
     assert done.stdout.splitlines()[-1].startswith("# the custom roles serin.… are left")
     assert "iam roles" not in done.stdout
-    assert done.stdout.count("--role=projects/p-1/roles/serin.") == 9
+    taken = [line for line in done.stdout.splitlines() if line.startswith("gcloud ")]
+    assert len([line for line in taken if "--role=projects/p-1/roles/serin." in line]) == 9
 
 
 def test_an_image_that_is_not_named_by_digest_is_refused(tmp_path: Path) -> None:
