@@ -8,9 +8,8 @@ from typing import Any
 
 from shared.environment import Cloud
 from shared.errors import BadInput
-from shared.ids import ModelName, UploadId, run_id, upload_id
+from shared.ids import ModelName, RunId, UploadId, test_of, upload_id
 from shared.ledger import Ledger, Outcome, Record, erasure_key, run_key, upload_key, windows_prefix
-from shared.windows import last_window
 
 
 @dataclass(frozen=True)
@@ -48,26 +47,34 @@ def _told(erased: Erased, by: str, because: str) -> Outcome:
 
 
 def _found(ledger: Ledger, model: ModelName, name: str, generation: int, upload: UploadId) -> Erased:
-    windows = [ledger.require(entry.key) for entry in ledger.entries(windows_prefix(model))]
-    runs = tuple(window.data["run"] for window in windows if _holds(window, upload))
+    own, tests = _windows(ledger, model), _windows(ledger, test_of(model))
+    readers = [str(window.data["run"]) for window in (*own, *tests) if _holds(window, upload)]
     record = ledger.find(upload_key(model, upload))
-    _check_over(ledger, model, record, upload, windows)
+    _check_trained_on(model, record, upload, own)
+    newest = [str(window.data["run"]) for window in own[-1:]]
+    _check_over(ledger, [*newest, *readers])
     quarantined = record.data.get("quarantine") if record else None
-    return Erased(upload, name, generation, runs, str(quarantined) if quarantined else None)
+    return Erased(upload, name, generation, tuple(readers), str(quarantined) if quarantined else None)
 
 
-def _check_over(
-    ledger: Ledger, model: ModelName, record: Record | None, upload: UploadId, windows: list[Record]
-) -> None:
-    """BadInput while the upload waits for its window to be closed, or the model's last run has not ended."""
+def _windows(ledger: Ledger, model: ModelName) -> list[Record]:
+    return [ledger.require(entry.key) for entry in ledger.entries(windows_prefix(model))]
+
+
+def _check_trained_on(model: ModelName, record: Record | None, upload: UploadId, windows: list[Record]) -> None:
+    """BadInput while the upload waits for its window to be closed."""
     accepted = record is not None and record.data["verdict"] == "accepted"
     if accepted and not any(_of_window(window, upload) for window in windows):
         raise BadInput(
             "upload", [f"it waits to be trained on: `serin train {model}` first, or drop a file in its place"]
         )
-    last = last_window(ledger, model)
-    if last and ledger.find(run_key(run_id(model, last), "end")) is None:
-        raise BadInput("upload", [f"{run_id(model, last)} is under way and may be reading it: wait for its end"])
+
+
+def _check_over(ledger: Ledger, runs: list[str]) -> None:
+    """BadInput while one of these runs has not ended: the model's newest, or any that reads the upload, tests too."""
+    for run in runs:
+        if ledger.find(run_key(RunId(run), "end")) is None:
+            raise BadInput("upload", [f"{run} is under way and may be reading it: wait for its end"])
 
 
 def _holds(window: Record, upload: str) -> bool:

@@ -13,7 +13,7 @@ from shared.envelope import Envelope, Message, decode
 from shared.environment import Cloud
 from shared.errors import BadInput
 from shared.events import CATALOGUE, EvidenceReported, TrainingRequested
-from shared.ids import MODEL_NAME, TEST_PREFIX, ModelName, RunId, is_test, run_id, run_parts
+from shared.ids import MODEL_NAME, ModelName, RunId, is_test, run_id, run_parts, test_of
 from shared.ledger import Ledger, Outcome, Record, settings_prefix, window_key
 from shared.windows import last_window
 
@@ -104,7 +104,7 @@ def new_run(cloud: Cloud, run: RunId, by: str) -> RunId:
     ledger = ledger_of(cloud)
     reading.timeline(ledger, run)
     model, window = run_parts(run)
-    test = ModelName(f"{TEST_PREFIX}{model}")
+    test = test_of(model)
     if is_test(model):
         raise BadInput("run", [f"{run} is a test run itself"])
     if MODEL_NAME.fullmatch(test) is None:

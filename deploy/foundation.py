@@ -73,10 +73,11 @@ def buckets(target: Target) -> Iterator[Step]:
     key = (f"--default-encryption-key={target.key}",) if target.key else ()
     if target.key:
         yield role(("kms", "keys"), target.key, "roles/cloudkms.cryptoKeyEncrypterDecrypter", STORAGE_AGENT)
+    at_once = ("--soft-delete-duration=0",)  # rows of persons lie there: what is deleted is to be gone
     wanted = (
-        (target.data, ("--soft-delete-duration=0",)),
+        (target.data, at_once),
         (target.state, (f"--retention-period={_RETENTION_SECONDS}s",)),
-        (target.artefacts, ()),
+        (target.artefacts, at_once),
         (target.builds, ()),
     )
     for name, flags in wanted:

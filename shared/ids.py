@@ -36,6 +36,11 @@ def is_model_name(name: str) -> bool:
     return MODEL_NAME.fullmatch(name) is not None and not name.endswith(STAGING_SUFFIX)
 
 
+def test_of(model: ModelName) -> ModelName:
+    """Under which name a model's test runs are kept."""
+    return ModelName(f"{TEST_PREFIX}{model}")
+
+
 def is_test(model: ModelName) -> bool:
     """Whether a model's runs are test runs, which end before anything is staged."""
     return model.startswith(TEST_PREFIX)

@@ -42,9 +42,18 @@ def test_every_generation_goes_and_what_was_made_of_it_is_named(home: Path, clou
     assert "under way" in refused(home)
     assert cloud.data.read(NAME, generations[0]) == ROWS
     book(cloud).record(run_key(run_id(MODEL, 1), "end"), Outcome({"outcome": "rejected"}))
+    tests = ModelName(f"test-of-{MODEL}")
+    for number in (1, 2):  # two may go on side by side
+        again = {**data, "run": run_id(tests, number), "test_of": run_id(MODEL, 1)}
+        book(cloud).record(window_key(tests, number), Outcome(again))
+    book(cloud).record(run_key(run_id(tests, 2), "end"), Outcome({"outcome": "tested"}))
+    assert "test-of-patients-000001 is under way" in refused(home)
+    assert cloud.data.read(NAME, generations[0]) == ROWS
+    book(cloud).record(run_key(run_id(tests, 1), "end"), Outcome({"outcome": "tested"}))
     told = json.loads(serin(home, "erase", NAME, "--because", "she asked", "--by", "ada", "--json"))
     assert [(each["generation"], each["runs"]) for each in told] == [
-        (generations[0], ["patients-000001"]), (generations[1], []),
+        (generations[0], ["patients-000001", "test-of-patients-000001", "test-of-patients-000002"]),
+        (generations[1], []),
     ]  # fmt: skip
     assert [cloud.data.read(NAME, generation) for generation in (None, *generations)] == [None] * 3
     assert list(bucket.list_blobs(prefix=NAME, versions=True)) == []

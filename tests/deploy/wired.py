@@ -143,6 +143,7 @@ def _buckets_of(state: State) -> dict[str, Any]:
                 each.get("versioning", {}).get("enabled", False),
                 (access["uniformBucketLevelAccess"]["enabled"], access["publicAccessPrevention"]),
                 (retention.get("retentionPeriod"), retention.get("isLocked", False)),
+                each.get("softDeletePolicy", {}).get("retentionDurationSeconds"),
             )
     return found
 
@@ -150,10 +151,10 @@ def _buckets_of(state: State) -> dict[str, Any]:
 def _buckets() -> dict[str, Any]:
     closed = (True, "enforced")
     return {
-        DATA: (REGION, True, closed, (None, False)),
-        STATE: (REGION, False, closed, (str(7 * 24 * 3600), False)),
-        ARTEFACTS: (REGION, False, closed, (None, False)),
-        f"{PROJECT}-serin-builds": (REGION, False, closed, (None, False)),
+        DATA: (REGION, True, closed, (None, False), "0"),
+        STATE: (REGION, False, closed, (str(7 * 24 * 3600), False), None),
+        ARTEFACTS: (REGION, False, closed, (None, False), "0"),
+        f"{PROJECT}-serin-builds": (REGION, False, closed, (None, False), None),
     }
 
 
