@@ -16,6 +16,14 @@ _UNSETTLED = (
     "permission_denied", "does not have", "does not exist", "cannot find metric", "missing permission",
     "unable to retrieve the repository metadata",
 )  # fmt: skip
+_NOT_ENABLED = ("service_disabled", "has not been used", "it is disabled")
+# By gcloud's verb: what each command on custom roles is asked for.
+_ROLE_PERMISSIONS = {
+    "create": "iam.roles.create",
+    "describe": "iam.roles.get",
+    "undelete": "iam.roles.undelete",
+    "update": "iam.roles.update",
+}
 _ABSENT = ("not_found", "not found", "does not exist")
 # Nobody is asked anything, and no command looks for updates or proposes a survey.
 _QUIET = {
@@ -78,6 +86,18 @@ def absent(answer: Answer) -> bool:
     """Whether a command failed because what it asks for is not there."""
     text = answer.err.lower()
     return answer.status != 0 and any(each in text for each in _ABSENT)
+
+
+def lacking(command: Command, answer: Answer) -> str:
+    """What who deploys lacks to make roles, if that is why a command was refused: no step gives it, and no wait helps.
+
+    Where the API was enabled a moment ago, that is what Google says, and what is waited for.
+    """
+    permission = _ROLE_PERMISSIONS.get(command[2]) if command[:2] == ("iam", "roles") else None
+    text = answer.err.lower()
+    if not (answer.status and permission and "permission" in text) or any(each in text for each in _NOT_ENABLED):
+        return ""
+    return f"Who deploys needs the permission {permission}, which roles/iam.roleAdmin gives."
 
 
 def unsettled(answer: Answer) -> bool:

@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any
 
 from deploy.filling import Filling, Gone
-from deploy.gcloud import Answer, Failed, Gcloud, absent, unsettled
+from deploy.gcloud import Answer, Failed, Gcloud, absent, lacking, unsettled
 from deploy.once import Once
 from deploy.steps import Command, Look, Step, removable
 
@@ -153,6 +153,8 @@ class Runner:
         for seconds in self.waits:
             if not again(answer):
                 break
+            if who := lacking(command, answer):
+                raise Failed(command, f"{who}\n  {answer.err.strip()}")
             self.say(f"  refused; permissions may still be on their way: again in {seconds:.0f} s")
             self.sleep(seconds)
             answer = self._ask(command)

@@ -17,7 +17,7 @@ from deploy.runner import Runner
 from deploy.steps import Command
 from deploy.target import PUSHER, TRAINER, Target, account_of, deployed_name
 from shared.wiring import FUNCTIONS, SUBSCRIPTIONS, TOPICS, may_publish
-from tests.deploy.deploying import TARGET, deployed, runner, steps
+from tests.deploy.deploying import TARGET, WAITS_SECONDS, deployed, runner, steps
 from tests.deploy.standin import StandIn, Standing, uri
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +99,13 @@ def test_nobody_may_overwrite_or_delete_the_state() -> None:
     assert roles == {"roles/storage.objectCreator", "roles/storage.objectViewer"}
 
 
+def test_what_is_deleted_from_where_rows_of_persons_lie_is_gone_at_once() -> None:
+    made = complete().standing.named("storage buckets")
+    assert {name for name, flags in made.items() if flags.get("soft-delete-duration") == "0"} == {
+        "gs://p-1-serin-data", "gs://p-1-serin-artefacts",
+    }  # fmt: skip
+
+
 def test_deployed_again_it_changes_nothing() -> None:
     gcloud = StandIn(complete().standing)
     assert deployed(gcloud).made == ()
@@ -158,6 +165,34 @@ def test_what_is_refused_is_tried_again_while_permissions_spread() -> None:
     slept: list[float] = []
     assert runner(RefusingAtFirst(2), slept).deploy(steps()).failure == ""
     assert slept == [1.0, 2.0]
+
+
+class WithoutRoleAdmin(StandIn):
+    """A deployer who may do everything but one thing with custom roles; Google's own words."""
+
+    verb, said = "describe", "You don't have permission to get the role at projects/p-1/roles/serin.x."
+
+    def __call__(self, command: Command, /) -> Answer:
+        if command[:3] == ("iam", "roles", self.verb):
+            return Answer(1, err=f"ERROR: (gcloud.iam.roles.{self.verb}) PERMISSION_DENIED: {self.said}")
+        return super().__call__(command)
+
+
+@pytest.mark.parametrize(("verb", "permission"), [("describe", "iam.roles.get"), ("create", "iam.roles.create")])
+def test_who_deploys_is_told_at_once_what_they_lack_to_make_roles(verb: str, permission: str) -> None:
+    gcloud, slept = WithoutRoleAdmin(), list[float]()
+    gcloud.verb = verb
+    failure = runner(gcloud, slept).deploy(steps()).failure
+    assert f"needs the permission {permission}, which roles/iam.roleAdmin gives" in failure
+    assert "You don't have permission" in failure
+    assert slept == []
+
+
+def test_an_api_that_was_enabled_a_moment_ago_is_waited_for() -> None:
+    gcloud, slept = WithoutRoleAdmin(), list[float]()
+    gcloud.said = "IAM API has not been used in project p-1 before or it is disabled."
+    assert "has not been used" in runner(gcloud, slept).deploy(steps()).failure
+    assert slept == list(WAITS_SECONDS)
 
 
 def test_what_stays_refused_ends_the_deployment() -> None:
