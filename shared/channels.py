@@ -30,6 +30,8 @@ from shared.events import Notification
 Severity = Literal["info", "warning", "error"]
 _RANK: Mapping[str, int] = {"info": 0, "warning": 1, "error": 2}
 _SCHEME = re.compile(r"([a-z0-9]{1,20})://")
+# In the user's part of an address, and in its query. Tokens stay: nobody can guess one from a hash.
+_PASSWORD = re.compile(r"(?<=://)([^/?#:@]*):[^/?#]*(?=@)|(?<=[?&])(pass|password|pwd)=[^&#]*", re.IGNORECASE)
 _WEB = ("http", "https")
 _NAME = r"^[a-z][a-z0-9-]{0,39}$"
 
@@ -52,8 +54,12 @@ class Channel:
 
     @property
     def name(self) -> str:
-        """How it may be spoken of: the name it was given, else its scheme and a hash."""
-        return self.named or f"{self.scheme}-{hashlib.sha256(self.address.encode()).hexdigest()[:20]}"
+        """How it may be spoken of: the name it was given, else its scheme and a hash of its address without passwords.
+
+        People choose passwords: one could be found by trying until the hash is right.
+        """
+        public = _PASSWORD.sub(r"\1\2", self.address)
+        return self.named or f"{self.scheme}-{hashlib.sha256(public.encode()).hexdigest()[:20]}"
 
     def hears(self, notice: Notification) -> bool:
         """Whether a notice is for this channel. What is about no model that is known is for everybody."""

@@ -70,3 +70,33 @@ def test_neither_address_nor_secret_stands_in_what_a_channel_prints() -> None:
 
 def test_the_same_address_twice_is_one_channel() -> None:
     assert channels_of({"SERIN_NOTIFY_URLS": "json://a json://a"}) == (Channel("json://a"),)
+
+
+@pytest.mark.parametrize(
+    ("address", "other"),
+    [
+        ("mailto://ada:pw@example.org", "mailto://ada:other@example.org"),
+        ("mailto://ada:p@w:1@example.org/?to=x@y.org", "mailto://ada:q@example.org/?to=x@y.org"),
+        ("mailto://example.org?user=ada&Pass=pw&to=x", "mailto://example.org?user=ada&Pass=other&to=x"),
+    ],
+)
+def test_nobody_can_guess_a_password_from_a_channels_name(address: str, other: str) -> None:
+    assert Channel(address).name == Channel(other).name
+
+
+@pytest.mark.parametrize(
+    ("address", "other"),
+    [
+        ("mailto://ada:pw@example.org", "mailto://bob:pw@example.org"),
+        ("mailto://ada:pw@example.org", "mailto://ada:pw@example.com"),
+        ("mailto://ada:pw@example.org/?to=x@y.org", "mailto://ada:pw@example.org/?to=z@y.org"),
+        ("tgram://123:token/1", "tgram://123:nekot/1"),
+        ("json://[::1]:80/a", "json://[::1]:80/b"),
+    ],
+)
+def test_channels_to_different_places_have_different_names(address: str, other: str) -> None:
+    assert Channel(address).name != Channel(other).name
+
+
+def test_a_channel_without_a_password_is_called_as_ever() -> None:
+    assert Channel("slack://a/b/c").name == "slack-d45e28a4bea9a6af4cc4"
