@@ -62,7 +62,7 @@ def _brought_on(event: SmokePassed, step: Step) -> Events:
         return ()
     progress = brought_up(rollout, settings_of(step.ledger, event.run).serving, step)
     if not progress.stands:
-        return _failed(event.run, rollout, progress.trouble, step)
+        return _failed(rollout, progress.trouble, step)
     now = load(step.ledger, event.model, rollout.number)
     if now.verdict is not None or now.end is not None:
         return _withdrawn(now, step)
@@ -125,28 +125,34 @@ def _make_endpoint(rollout: Rollout, step: Step) -> None:
         return  # somebody else is making it
 
 
-def _failed(run: RunId, rollout: Rollout, trouble: str, step: Step) -> Events:
+def _failed(rollout: Rollout, trouble: str, step: Step) -> Events:
     if not trouble:
         return ()
     because = f"deployment: {trouble}"
     end = {"outcome": "failed", "by": _ENDED_HERE, "because": because, "set_aside": False}
-    step.ledger.once(
-        rollout_key(rollout.model, rollout.number, "verdict"), lambda: Outcome({**end, "decision": "rollback"})
-    )
-    ended = step.ledger.once(rollout_key(rollout.model, rollout.number, "end"), lambda: Outcome(end))
-    return _run_failed(run, ended, step)
+    key = rollout_key(rollout.model, rollout.number, "verdict")
+    return _ended_here(rollout, step.ledger.once(key, lambda: Outcome({**end, "decision": "rollback"})), step)
 
 
-def _run_failed(run: RunId, ended: Record, step: Step) -> Events:
+def _ended_here(rollout: Rollout, verdict: Record, step: Step) -> Events:
+    """The end of a rollout that was given up here, and of its run; what others have decided, they end."""
+    if verdict.data.get("outcome") != "failed":
+        return ()
+    end = {name: verdict.data[name] for name in ("outcome", "by", "because", "set_aside")}
+    step.ledger.once(rollout_key(rollout.model, rollout.number, "end"), lambda: Outcome(end))
+    return _run_failed(rollout.candidate.run, verdict, step)
+
+
+def _run_failed(run: RunId, verdict: Record, step: Step) -> Events:
     """The end of the run whose rollout ended before it began."""
     title = f"{run_parts(run)[0]}: the candidate could not be deployed"
-    because = str(ended.data["because"])
+    because = str(verdict.data["because"])
     told = step.ledger.once(run_key(run, "end"), lambda: run_end(run, "failed", _ENDED_HERE, title, (because,)))
     return told.events
 
 
 def _withdrawn(rollout: Rollout, step: Step) -> Events:
-    """Takes back what was deployed for a rollout that was decided meanwhile; ends the run if nobody came to that."""
+    """Takes back what was deployed for a rollout that was decided meanwhile; ends what was given up and has no end."""
     backend = serving(rollout.candidate.run, step)
     endpoint = backend.endpoint(production_endpoint(rollout.model))
     if rollout.decision == "rollback" and endpoint and rollout.candidate.id in endpoint.deployed:
@@ -154,8 +160,7 @@ def _withdrawn(rollout: Rollout, step: Step) -> Events:
             backend.undeploy(production_endpoint(rollout.model), rollout.candidate.id)
         except Refused as refused:
             raise NotYet("the end of its traffic") from refused
-    end = rollout.end
-    return _run_failed(rollout.candidate.run, end, step) if end and end.data["by"] == _ENDED_HERE else ()
+    return _ended_here(rollout, rollout.verdict, step) if rollout.verdict else ()
 
 
 def _order_first_step(run: RunId, rollout: Rollout, ended: datetime | None, step: Step) -> Events:

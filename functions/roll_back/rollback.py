@@ -48,6 +48,8 @@ def _verdict(event: RollbackRequested) -> Outcome:
 
 
 def _outcome(verdict: Record) -> str:
+    if verdict.data.get("outcome") == "failed":
+        return "failed"  # whoever could not deploy it decided that, and died
     return "inconclusive" if verdict.data.get("inconclusive") else "rolled back"
 
 
@@ -79,7 +81,7 @@ def _ended(rollout: Rollout, verdict: Record, step: Step) -> Outcome:
     seconds = (step.cloud.now() - verdict.at).total_seconds()
     told = RolledBack(
         model=rollout.model, run=run, rollout=rollout.number, by=data["by"], because=data["because"],
-        set_aside=data["set_aside"], inconclusive=outcome == "inconclusive", numbers=data["numbers"],
+        set_aside=data["set_aside"], inconclusive=outcome == "inconclusive", numbers=data.get("numbers") or {},
     )  # fmt: skip
     older = RetirementDue(model=rollout.model, run=run, what="versions", target=rollout.model)
     return Outcome({"outcome": outcome, **data, "seconds": seconds}, (told, _notice(rollout, verdict, outcome), older))

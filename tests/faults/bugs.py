@@ -16,6 +16,7 @@ from tests.faults.situations import (
     clocks_apart,
     deployment_and_rollback,
     drifting,
+    failed_deployment,
     launch_and_tick,
     next_run_too_early,
     of_function,
@@ -189,6 +190,9 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
     # the rollout and its traffic
     (Bug("numbers a rollout from a second look", DEPLOY, "number = (last.number if last else 0) + 1",
          "number = len(step.ledger.store.folders(f'rollouts/{event.model}/')) + 1"), Explorer(deployed, ORDERS)),
+    (Bug("leaves what it gave up without an end", DEPLOY,
+         "return _ended_here(rollout, rollout.verdict, step) if rollout.verdict else ()", "return ()"),
+     Explorer(failed_deployment, DIES)),
     (Bug("writes traffic as a difference", SHIFT, "wanted = split(rollout.candidate, rollout.base, event.percent)",
          "wanted = {**endpoint.split, rollout.candidate.id: event.percent}"), WholeRun(promoted, "none")),
     (Bug("shifts after a verdict", SHIFT, "return rollout.decision == \"rollback\" or", "return"),

@@ -24,6 +24,7 @@ from tests.functions.standing_rollout import (
     ROLLOUT,
     decide,
     deployed_ids,
+    deployed_world,
     opened,
     order,
     put,
@@ -153,6 +154,15 @@ def deployment_and_rollback() -> Case:
     cloud = under_way()
     leave, deploy = of_event("roll_back", "rollback-requested"), of_event("deploy_canary", "smoke-passed")
     return Case(cloud, [leave, deploy], copies=1, goal=left)
+
+
+def failed_deployment() -> Case:
+    """The candidate's deployment has failed, which ends the rollout and the run."""
+    cloud = deployed_world(BASE, split={BASE.id: 100})
+    put(cloud, "opened", opened())
+    put(cloud, "deployment", {"operation": None, "refused": "no machines"})
+    record(cloud, "rollout", {"rollout": ROLLOUT})
+    return Case(cloud, [of_event("deploy_canary", "smoke-passed")], copies=1)
 
 
 def promotion_and_rollback() -> Case:

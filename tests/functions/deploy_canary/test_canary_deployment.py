@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.errors import Transient
-from shared.events import ModelPromoted, RetirementDue, TrafficRequested
+from shared.events import ModelPromoted, Notification, RetirementDue, TrafficRequested
 from shared.ids import RunId
 from shared.ledger import Outcome, rollout_key, rollouts_prefix
 from tests.functions.standing_rollout import (
@@ -173,6 +173,25 @@ def test_a_crash_between_the_end_of_the_rollout_and_that_of_the_run_is_made_good
     cloud.state.delete("runs/digits/000002/end")
     assert [smoke_passed(cloud), published(cloud)] == [200, told]
     assert data_of(cloud, "runs/digits/000002/end")["outcome"] == "failed"
+
+
+@pytest.mark.parametrize("next_one", ["deploy_canary", "roll_back"])
+def test_a_crash_between_the_verdict_and_the_end_is_made_good_by_whoever_comes_next(next_one: str) -> None:
+    cloud = world_with_champion()
+    cloud.vertex.prompt = False
+    smoke_passed(cloud)
+    cloud.vertex.finish(error="no machines of this type")
+    smoke_passed(cloud)
+    cloud.state.delete("runs/digits/000002/end")
+    cloud.state.delete("rollouts/digits/000002/end")
+    published(cloud)
+    named = {"rollback-requested": {"rollout": 2}, "smoke-passed": {"version": CANDIDATE.version}}
+    topic = "smoke-passed" if next_one == "deploy_canary" else "rollback-requested"
+    assert send(cloud, next_one, event(topic, **named[topic])) == 200
+    for key in ("runs/digits/000002/end", "rollouts/digits/000002/end"):
+        assert data_of(cloud, key)["outcome"] == "failed"
+    notice = next(payload for payload in published(cloud) if isinstance(payload, Notification))
+    assert "deployment: no machines of this type" in notice.why[0]
 
 
 def test_a_deployment_that_takes_too_long_is_given_up() -> None:
