@@ -1,6 +1,7 @@
 """A rollout's candidate on the production endpoint: ordered once, looked at until it stands.
 
 deployment/claims/… ─► deploy ─► deployment {operation, refused} ─► stands | trouble | not yet
+      └ busy: again, until the first claim is too old ─► refused
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from datetime import datetime, timedelta
 
 from shared.awaited import tell
 from shared.backends import serving as serving_of
-from shared.errors import Conflict, NotYet, Refused
+from shared.errors import Conflict, NotYet, Refused, SerinError, Transient
 from shared.ledger import Outcome, Record, rollout_key
 from shared.rollouts import Rollout, production_endpoint
 from shared.settings import ServingSettings
@@ -28,7 +29,7 @@ class Progress:
 
 
 def brought_up(rollout: Rollout, serving: ServingSettings, step: Step) -> Progress:
-    """Has the candidate deployed dark, once, and answers how far that is; NotYet when another is just ordering it."""
+    """Has the candidate deployed dark, once, and answers how far that is; NotYet while it cannot be ordered."""
     endpoint = serving_of(rollout.candidate.run, step).endpoint(production_endpoint(rollout.model))
     if endpoint is not None and rollout.candidate.id in endpoint.deployed:
         return Progress(stands=True, ended=_ended(rollout, step))
@@ -62,19 +63,42 @@ def _ordered(rollout: Rollout, serving: ServingSettings, step: Step) -> Outcome:
         operation = serving_of(rollout.candidate.run, step).deploy(
             production_endpoint(rollout.model), rollout.candidate.id, rollout.candidate.version, serving.machine, {}
         )
-    except Conflict as taken:
-        raise NotYet("the deployment that was started before") from taken
-    except Refused as refused:
-        return Outcome({"operation": None, "refused": refused.reason})
+    except (Conflict, Refused, Transient) as error:
+        first = step.ledger.require(f"{_key(rollout)}/claims/000001")
+        return Outcome({"operation": None, "refused": given_up(error, first, serving, step)})
     return Outcome({"operation": operation.name, "refused": ""})
+
+
+def given_up(error: SerinError, began: Record, serving: ServingSettings, step: Step) -> str:
+    """Why an order that was refused is refused for good; until the time for it is over, NotYet of what may pass.
+
+    Vertex AI also answers 400 to what comes while another operation is under way.
+    """
+    if isinstance(error, Refused) and not error.reason.startswith("status 400"):
+        return error.reason
+    late = overdue(began, serving, step)
+    if not late:
+        raise NotYet(str(error)) from error
+    return f"{late}: {error.reason if isinstance(error, Refused) else error}"
+
+
+def overdue(began: Record, serving: ServingSettings, step: Step) -> str:
+    """That what this record began has taken too long; nothing while it has not."""
+    limit = serving.deploy_timeout_seconds
+    return f"not done after {limit} s" if step.cloud.now() - began.at > timedelta(seconds=limit) else ""
 
 
 def _trouble(rollout: Rollout, started: Record, serving: ServingSettings, step: Step) -> str:
     """Why a deployment will not come about; nothing while it still may."""
     if started.data["operation"] is None:
         return str(started.data["refused"])
-    operation = serving_of(rollout.candidate.run, step).operation(started.data["operation"])
-    if operation.done and operation.error:
-        return operation.error
-    limit = serving.deploy_timeout_seconds
-    return f"not done after {limit} s" if step.cloud.now() - started.at > timedelta(seconds=limit) else ""
+    return _error(rollout, started, step) or overdue(started, serving, step)
+
+
+def _error(rollout: Rollout, started: Record, step: Step) -> str:
+    """What a deployment has failed with; nothing of an operation that cannot be asked: it may be forgotten."""
+    try:
+        operation = serving_of(rollout.candidate.run, step).operation(started.data["operation"])
+    except (Refused, Transient):
+        return ""
+    return operation.error if operation.done else ""

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from shared.awaited import iso
 from shared.backends import serving
-from shared.deployment import brought_up
-from shared.errors import BadInput, Conflict, NotYet, Refused
+from shared.deployment import brought_up, given_up, overdue
+from shared.errors import BadInput, Conflict, NotYet, Refused, Transient
 from shared.events import SmokePassed, TrafficRequested
 from shared.ids import RunId, run_parts
 from shared.ledger import Outcome, Record, rollout_key, run_key
@@ -24,7 +24,7 @@ from shared.rollouts import (
     promote,
 )
 from shared.run_end import run_end
-from shared.settings import settings_of
+from shared.settings import ServingSettings, settings_of
 from shared.step import Events, Step
 
 _FIRST_STEP = 1
@@ -56,11 +56,10 @@ def _brought_on(event: SmokePassed, step: Step) -> Events:
         return rollout.ordered[0].events
     if rollout.verdict is not None or rollout.end is not None:
         return _withdrawn(rollout, step)
-    endpoint = serving(event.run, step).endpoint(production_endpoint(event.model))
-    if endpoint is None:
-        _make_endpoint(rollout, step)
-        return ()
-    progress = brought_up(rollout, settings_of(step.ledger, event.run).serving, step)
+    wanted = settings_of(step.ledger, event.run).serving
+    if serving(event.run, step).endpoint(production_endpoint(event.model)) is None:
+        return _failed(rollout, _make_endpoint(rollout, wanted, step), step)
+    progress = brought_up(rollout, wanted, step)
     if not progress.stands:
         return _failed(rollout, progress.trouble, step)
     now = load(step.ledger, event.model, rollout.number)
@@ -118,11 +117,16 @@ def _passed(run: RunId, step: Step) -> SmokePassed:
     raise BadInput(f"the smoke test of {run}", ["it was not passed"])
 
 
-def _make_endpoint(rollout: Rollout, step: Step) -> None:
+def _make_endpoint(rollout: Rollout, wanted: ServingSettings, step: Step) -> str:
+    """Has the endpoint made; answers why it never will be, once the time for it is over."""
     try:
         serving(rollout.candidate.run, step).create_endpoint(production_endpoint(rollout.model))
+    except (Refused, Transient) as error:
+        return f"the endpoint: {given_up(error, rollout.opened, wanted, step)}"
     except Conflict:
-        return  # somebody else is making it
+        pass  # somebody else is making it
+    late = overdue(rollout.opened, wanted, step)
+    return f"the endpoint: {late}" if late else ""
 
 
 def _failed(rollout: Rollout, trouble: str, step: Step) -> Events:

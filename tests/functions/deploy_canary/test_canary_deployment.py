@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Transient
+from shared.errors import Conflict, Refused, Transient
 from shared.events import ModelPromoted, Notification, RetirementDue, TrafficRequested
 from shared.ids import RunId
 from shared.ledger import Outcome, rollout_key, rollouts_prefix
@@ -201,6 +201,74 @@ def test_a_deployment_that_takes_too_long_is_given_up() -> None:
     cloud.pass_time(3601)
     assert smoke_passed(cloud) == 200
     assert data_of(cloud, "runs/digits/000002/end")["outcome"] == "failed"
+
+
+def always(cloud: MemoryCloud, effect: str, error: Exception) -> None:
+    """From now on the effect fails each time."""
+
+    def fail() -> None:
+        cloud.door.meanwhile[effect] = fail
+        raise error
+
+    cloud.door.meanwhile[effect] = fail
+
+
+BUSY = (Transient("it", "status 429"), Refused("it", "status 400: other operations are running"), Conflict("it"))
+
+
+@pytest.mark.parametrize("busy", BUSY, ids=["429", "400", "409"])
+def test_a_deployment_that_is_refused_for_now_is_tried_again_until_its_time_is_over(busy: Exception) -> None:
+    cloud = world_with_champion()
+    always(cloud, "vertex.deploy", busy)
+    for _ in range(2):
+        assert smoke_passed(cloud) == 500
+        cloud.pass_time(1740)
+    assert not stands(cloud, "end")
+    cloud.pass_time(200)
+    assert smoke_passed(cloud) == 200
+    (reason,) = data_of(cloud, "runs/digits/000002/end")["reasons"]
+    assert reason.startswith("deployment: not done after 3600 s: ")
+    assert data_of(cloud, "rollouts/digits/000002/end")["outcome"] == "failed"
+
+
+@pytest.mark.parametrize("busy", BUSY, ids=["429", "400", "409"])
+def test_a_deployment_that_was_refused_once_comes_about(busy: Exception) -> None:
+    cloud = world_with_champion()
+    cloud.door.before["vertex.deploy"] = busy
+    assert smoke_passed(cloud) == 500
+    cloud.pass_time(LEASE_SECONDS + 1)
+    assert smoke_passed(cloud) == 200
+    assert deployed_ids(cloud) == {"1", "2"}
+
+
+@pytest.mark.parametrize("busy", [*BUSY, None], ids=["429", "400", "409", "made and never there"])
+def test_an_endpoint_that_never_comes_about_ends_the_run(busy: Exception | None) -> None:
+    cloud = MemoryCloud()
+    open_run(cloud)
+    has_passed(cloud)
+    cloud.vertex.prompt = False
+    if busy is not None:
+        always(cloud, "vertex.create_endpoint", busy)
+    smoke_passed(cloud)
+    cloud.pass_time(3599)
+    smoke_passed(cloud)
+    assert keys(cloud, "rollouts/digits/000001/end") == []
+    cloud.pass_time(2)
+    assert smoke_passed(cloud) == 200
+    (reason,) = data_of(cloud, "runs/digits/000002/end")["reasons"]
+    assert reason.startswith("deployment: the endpoint: not done after 3600 s")
+
+
+def test_a_deployment_whose_operation_is_forgotten_has_its_time_limit_too() -> None:
+    cloud = world_with_champion()
+    cloud.vertex.prompt = False
+    smoke_passed(cloud)
+    always(cloud, "vertex.get_operation", Refused("vertex.get_operation", "status 404: no such operation"))
+    assert smoke_passed(cloud) == 200
+    assert not stands(cloud, "end")
+    cloud.pass_time(3601)
+    assert smoke_passed(cloud) == 200
+    assert data_of(cloud, "runs/digits/000002/end")["reasons"] == ["deployment: not done after 3600 s"]
 
 
 def test_what_another_function_said_at_the_end_of_a_run_is_not_said_again() -> None:
