@@ -1,10 +1,13 @@
 """Leaving a rollout that was promoted: the version before it comes back from the registry, by a rollout of its own.
 
-returned ─► rollouts/<n>/opened {candidate: the version before, base: what is left} ─► deployment ~ ─► steps/1 (100 %)
+rollouts/<n>/opened {candidate: the version before, base: what is left} ─► returned ─► deployment ~ ─► steps/1 (100 %)
 
 Its base answers until the older version stands. It is promoted as soon as it is seen to answer everything: it is known.
-`reconcile` says the request again until the first step is ordered.
+`reconcile` says the request again until the first step is ordered. Whoever asks anew once that has failed is given a
+rollout more; the same request delivered again is not.
 """
+
+import hashlib
 
 from shared.deployment import brought_up
 from shared.envelope import Envelope
@@ -24,13 +27,38 @@ def come_back(event: RollbackRequested, left: Rollout, step: Step) -> Events:
         raise NotYet(f"the end of rollout {left.number}, which is being promoted")
     last = newest(step.ledger, event.model)
     assert last is not None
-    if last.returns == left.number:
-        return _brought_back(last, step)
+    attempt = _attempt(left, last, step)
+    if attempt is not None:
+        return _gone_on(left, attempt, step)
     if last.end is None:
         return _refused(event, left, f"rollout {last.number} is under way: leave that one first", step)
     if last.production is None or last.production.id != left.candidate.id:
         return _refused(event, left, f"what it brought is not in production any more since rollout {last.number}", step)
     return _opened(event, left, last.number + 1, step)
+
+
+def _attempt(left: Rollout, last: Rollout, step: Step) -> Rollout | None:
+    """The return that a request belongs to: the newest if it has not failed, or else the one that it has opened."""
+    if last.returns == left.number and (last.end is None or last.decision != "rollback"):
+        return last
+    for number in range(last.number, left.number, -1):
+        opened = step.ledger.require(rollout_key(left.model, number, "opened"))
+        if opened.data.get("returns") == left.number and step.cause in _causes(opened):
+            return load(step.ledger, left.model, number)
+    return None
+
+
+def _causes(opened: Record) -> set[str]:
+    """The request that has opened a return, and that request as it is said again."""
+    return {*([opened.origin.event] if opened.origin else []), *(envelope.id for envelope in opened.events)}
+
+
+def _gone_on(left: Rollout, attempt: Rollout, step: Step) -> Events:
+    """What has come of a return by now, with its announcement until people have heard it."""
+    asked = {name: attempt.opened.data[name] for name in ("by", "because", "set_aside")}
+    returned = rollout_key(left.model, left.number, "returned")
+    step.ledger.once(returned, lambda: Outcome({"rollout": attempt.number, **asked}))
+    return [*_notices(attempt.opened, step), *_brought_back(attempt, step)]
 
 
 def nowhere_to_go(event: RollbackRequested, left: Rollout, step: Step) -> Events:
@@ -43,10 +71,7 @@ def _opened(event: RollbackRequested, left: Rollout, number: int, step: Step) ->
     opened = step.ledger.once(key, lambda: _opening(event, left, number))
     if opened.data.get("returns") != left.number:
         raise NotYet(f"the end of rollout {number}")
-    asked = rollout_key(event.model, left.number, "returned")
-    data = {"rollout": number, "by": event.by, "because": event.because, "set_aside": event.set_aside}
-    step.ledger.once(asked, lambda: Outcome(data))
-    return [*_notices(opened), *_brought_back(load(step.ledger, event.model, number), step)]
+    return _gone_on(left, load(step.ledger, event.model, number), step)
 
 
 def _opening(event: RollbackRequested, left: Rollout, number: int) -> Outcome:
@@ -74,14 +99,16 @@ def _opening(event: RollbackRequested, left: Rollout, number: int) -> Outcome:
     return Outcome(data, (event, notice))
 
 
-def _notices(opened: Record) -> list[Envelope]:
-    return [envelope for envelope in opened.events if isinstance(envelope.payload, Notification)]
+def _notices(opened: Record, step: Step) -> list[Envelope]:
+    return [envelope for envelope in step.unheard(opened) if isinstance(envelope.payload, Notification)]
 
 
 def _brought_back(rollout: Rollout, step: Step) -> Events:
     """The order of all traffic once the older version stands, or the end of the attempt."""
     if rollout.end is not None:
         return rollout.end.events
+    if rollout.verdict is not None and rollout.decision == "rollback":
+        return _given_up(rollout, rollout.verdict, step)
     if rollout.ordered:
         return rollout.ordered[0].events
     progress = brought_up(rollout, settings_of(step.ledger, rollout.candidate.run).serving, step)
@@ -97,15 +124,23 @@ def _brought_back(rollout: Rollout, step: Step) -> Events:
 
 
 def _failed(rollout: Rollout, trouble: str, step: Step) -> Events:
-    """The attempt is over, and what is in production stays there."""
-    because = f"deployment: {trouble}"
-    end = {"outcome": "failed", "by": "roll_back", "because": because, "set_aside": False, "numbers": {}}
-    verdict = rollout_key(rollout.model, rollout.number, "verdict")
-    step.ledger.once(verdict, lambda: Outcome({**end, "decision": "rollback"}))
+    end = {
+        "outcome": "failed", "by": "roll_back", "because": f"deployment: {trouble}", "set_aside": False, "numbers": {},
+    }  # fmt: skip
+    key = rollout_key(rollout.model, rollout.number, "verdict")
+    return _given_up(rollout, step.ledger.once(key, lambda: Outcome({**end, "decision": "rollback"})), step)
+
+
+def _given_up(rollout: Rollout, verdict: Record, step: Step) -> Events:
+    """The attempt is over, and what is in production stays there; an attempt that somebody leaves, `leave` ends."""
+    if verdict.data.get("outcome") != "failed":
+        return ()
+    end = {name: verdict.data[name] for name in ("outcome", "by", "because", "set_aside", "numbers")}
     version = rollout.candidate.version.rsplit("@", 1)[-1]
     notice = Notification(
         model=rollout.model, severity="error", title=f"{rollout.model}: version {version} could not be brought back",
-        why=(because,), next="what is in production stays there; drop corrected rows, or name another rollout",
+        why=(verdict.data["because"],),
+        next="what is in production stays there; drop corrected rows, or name another rollout",
     )  # fmt: skip
     return step.ledger.once(rollout_key(rollout.model, rollout.number, "end"), lambda: Outcome(end, (notice,))).events
 
@@ -119,5 +154,6 @@ def _refused(event: RollbackRequested, left: Rollout, why: str, step: Step) -> E
         why=(why, f"asked for by {event.by}: {event.because}"),
         next="drop corrected rows: the next challenger is compared with what is in production",
     )
-    key = rollout_key(event.model, event.rollout, "too-late")
+    asked = hashlib.sha256((step.cause or "").encode()).hexdigest()[:20]
+    key = rollout_key(event.model, event.rollout, f"too-late/{asked}")
     return step.ledger.once(key, lambda: Outcome({"by": event.by, "because": event.because}, (notice,))).events

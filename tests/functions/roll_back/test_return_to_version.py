@@ -1,5 +1,6 @@
 """A rollout that was promoted can still be left: the version before comes back from the registry."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,8 +40,8 @@ def promoted() -> MemoryCloud:
     return cloud
 
 
-def leave(cloud: MemoryCloud, **changes: Any) -> int:
-    return send(cloud, "roll_back", event("rollback-requested", **changes))
+def leave(cloud: MemoryCloud, request: str = "a request", **changes: Any) -> int:
+    return send(cloud, "roll_back", replace(event("rollback-requested", **changes), id=request))
 
 
 def live_on(cloud: MemoryCloud, ticks: int = 4) -> list[Any]:
@@ -138,7 +139,7 @@ def test_a_rollout_that_is_not_in_production_any_more_is_not_left() -> None:
     live_on(cloud)
     ledger(cloud).record(rollout_key(MODEL, 4, "opened"), Outcome(_later()))
     cloud.bus.take()
-    assert leave(cloud) == 200
+    assert leave(cloud, "another request") == 200
     (notice,) = [envelope.payload for envelope in cloud.bus.events()]
     assert isinstance(notice, Notification)
     assert notice.why[0] == "rollout 4 is under way: leave that one first"
@@ -147,6 +148,68 @@ def test_a_rollout_that_is_not_in_production_any_more_is_not_left() -> None:
 def _later() -> dict[str, Any]:
     opened = {"run": "digits-000003", "steps": [5, 100], "base": None}
     return {**opened, "candidate": {"id": "4", "version": "v@4", "run": "digits-000003", "artefacts": "gs://a"}}
+
+
+BUSY = (Transient("vertex.deploy", "status 429"), Refused("vertex.deploy", "status 400: other operations are running"))
+
+
+@pytest.mark.parametrize("busy", BUSY, ids=["429", "400"])
+def test_a_return_whose_deployment_was_busy_once_comes_about_and_is_announced(busy: Exception) -> None:
+    cloud = promoted()
+    cloud.door.before["vertex.deploy"] = busy
+    leave(cloud)
+    cloud.pass_time(61)
+    leave(cloud)
+    titles = [payload.title for payload in live_on(cloud) if isinstance(payload, Notification)]
+    assert "digits: version 1 comes back from the registry" in titles
+    assert split_of(cloud) == {"3": 100}
+
+
+def test_a_return_that_failed_can_be_asked_for_again() -> None:
+    cloud = promoted()
+    cloud.door.before["vertex.deploy"] = Refused("vertex.deploy", "status 404: no such version")
+    leave(cloud)
+    live_on(cloud)
+    for _ in range(2):  # the same request, delivered again
+        assert leave(cloud) == 200
+    assert keys(cloud, "rollouts/digits/000004/") == []
+    assert leave(cloud, "another request") == 200
+    live_on(cloud)
+    assert split_of(cloud) == {"4": 100}
+    assert leave(cloud) == 200
+    assert keys(cloud, "rollouts/digits/000005/") == []
+
+
+def test_who_died_between_the_verdict_on_a_return_and_its_end_leaves_it_ended() -> None:
+    cloud = promoted()
+    cloud.door.before["vertex.deploy"] = Refused("vertex.deploy", "status 404: no such version")
+    leave(cloud)
+    cloud.state.delete(f"{NEXT}end")
+    assert leave(cloud) == 200
+    assert data_of(cloud, f"{NEXT}end")["because"] == "deployment: status 404: no such version"
+    assert cloud.door.effects.count("vertex.deploy") == 1
+
+
+def test_a_refusal_for_another_reason_is_heard_too() -> None:
+    cloud = promoted()
+    ledger(cloud).record(rollout_key(MODEL, 3, "opened"), Outcome(_later() | {"base": CANDIDATE.to_json()}))
+    leave(cloud)
+    ledger(cloud).record(rollout_key(MODEL, 3, "shifted/000001"), Outcome({"percent": 100, "split": {"3": 100}}))
+    ledger(cloud).record(rollout_key(MODEL, 3, "end"), Outcome({"outcome": "promoted"}))
+    leave(cloud, "another request")
+    notices = [envelope.payload for envelope in cloud.bus.events() if isinstance(envelope.payload, Notification)]
+    assert [notice.why[0] for notice in notices] == [
+        "rollout 3 is under way: leave that one first",
+        "what it brought is not in production any more since rollout 3",
+    ]
+
+
+def test_who_died_before_noting_a_return_has_its_rows_set_aside_too() -> None:
+    cloud = promoted()
+    leave(cloud, set_aside=True)
+    cloud.state.delete("rollouts/digits/000002/returned")
+    assert leave(cloud, set_aside=True) == 200
+    assert data_of(cloud, "rollouts/digits/000002/returned")["set_aside"]
 
 
 def test_rows_that_are_set_aside_with_it_are_trained_on_no_more() -> None:
