@@ -32,8 +32,18 @@ _ENDED_HERE = "deploy_canary"
 
 
 def deploy(event: SmokePassed, step: Step) -> Events:
-    """Brings the run's rollout as far as it can come now, and says how it ended the one before, if it did."""
-    follow = _brought_on(event, step)
+    """Brings the run's rollout as far as it can come now, and says how it ended the one before, if it did.
+
+    That is said also when the rollout cannot come on now: it may be left before it can. `reconcile` asks again.
+    """
+    try:
+        follow = _brought_on(event, step)
+    except (NotYet, Transient) as later:
+        before = tuple(_end_before(event, step))
+        if not before:
+            raise
+        step.log.say("INFO", str(later))
+        return before
     return (*_end_before(event, step), *follow)
 
 

@@ -133,6 +133,16 @@ def test_how_the_next_rollout_ended_the_one_before_is_said_whoever_dies(lost: st
     assert {payload.run for payload in told} == {CANDIDATE.run}
 
 
+def test_how_the_next_rollout_ended_the_one_before_is_said_although_its_own_deployment_must_wait() -> None:
+    cloud = under_way(percent=100)
+    later = event("smoke-passed", version="models/digits@3", run=RunId("digits-000003"))
+    open_run(cloud, RunId("digits-000003"))
+    has_passed(cloud, RunId("digits-000003"), "models/digits@3")
+    always(cloud, "vertex.deploy", Transient("vertex.deploy", "status 429"))
+    assert send(cloud, "deploy_canary", later) == 200
+    assert [payload.topic for payload in published(cloud)] == ["model-promoted", "retirement-due", "retirement-due"]
+
+
 def test_while_another_rollout_is_watched_the_next_one_waits() -> None:
     cloud = under_way(percent=25)
     open_run(cloud, RunId("digits-000003"))
