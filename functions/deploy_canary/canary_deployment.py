@@ -172,8 +172,8 @@ def _withdrawn(rollout: Rollout, step: Step) -> Events:
     if rollout.decision == "rollback" and endpoint and rollout.candidate.id in endpoint.deployed:
         try:
             backend.undeploy(production_endpoint(rollout.model), rollout.candidate.id)
-        except Refused as refused:
-            raise NotYet("the end of its traffic") from refused
+        except (Conflict, Refused) as busy:
+            raise NotYet("the end of its traffic") from busy
     return _ended_here(rollout, rollout.verdict, step) if rollout.verdict else ()
 
 

@@ -23,7 +23,7 @@ def leave(event: RollbackRequested, step: Step) -> Events:
     It looks even when the rollout has ended: a deployment or a shift that slept may have come after the end.
     """
     rollout = load(step.ledger, event.model, event.rollout)
-    if rollout.base is None and rollout.decision is None:
+    if rollout.base is None and rollout.decision is None and _answers(rollout, step):
         return nowhere_to_go(event, rollout, step)
     verdict = step.ledger.once(rollout_key(event.model, event.rollout, "verdict"), lambda: _verdict(event))
     if verdict.data["decision"] != "rollback":
@@ -40,6 +40,15 @@ def leave(event: RollbackRequested, step: Step) -> Events:
     }
     step.ledger.once(run_key(rollout.candidate.run, "end"), lambda: Outcome(data))
     return ended.events
+
+
+def _answers(rollout: Rollout, step: Step) -> bool:
+    """Whether the first model of all answers, as nothing else would; one that never had traffic, or is gone, does not.
+
+    On Cloud Run it has traffic as soon as it stands, and is in nobody's use before that was seen.
+    """
+    endpoint = serving(rollout.candidate.run, step).endpoint(production_endpoint(rollout.model))
+    return bool(rollout.shifted) and endpoint is not None and rollout.candidate.id in endpoint.deployed
 
 
 def _verdict(event: RollbackRequested) -> Outcome:
@@ -63,14 +72,16 @@ def _without_traffic(rollout: Rollout, step: Step) -> Endpoint | None:
             return endpoint
         try:
             backend.set_split(endpoint, {rollout.base.id: ALL})
-        except Conflict:
+        except (Conflict, Refused):  # another operation is under way, or the base is not there: look again
             continue
-    raise NotYet("an endpoint that nobody else is changing")
+    raise NotYet("an endpoint that nobody else is changing, with the base on it")
 
 
 def _undeploy(rollout: Rollout, step: Step) -> None:
     try:
         serving(rollout.candidate.run, step).undeploy(production_endpoint(rollout.model), rollout.candidate.id)
+    except Conflict as conflict:
+        raise NotYet("an endpoint that nobody else is changing") from conflict
     except Refused as refused:
         if not refused.absent:
             raise NotYet("the end of its traffic") from refused
@@ -88,12 +99,14 @@ def _ended(rollout: Rollout, verdict: Record, step: Step) -> Outcome:
 
 
 def _notice(rollout: Rollout, verdict: Record, outcome: str) -> Notification:
-    base = rollout.base.version.rsplit("@", 1)[-1] if rollout.base else "none"
+    answering = (
+        f"version {rollout.base.version.rsplit('@', 1)[-1]} answers everything" if rollout.base else "nobody answers"
+    )
     return Notification(
         model=rollout.model,
         run=rollout.candidate.run,
         severity="warning",
-        title=f"{rollout.model}: {outcome}, version {base} answers everything",
+        title=f"{rollout.model}: {outcome}, {answering}",
         why=(f"asked for by {verdict.data['by']}: {verdict.data['because']}",),
         next="it is not said to be worse: more traffic or labels would tell" if outcome == "inconclusive" else None,
     )

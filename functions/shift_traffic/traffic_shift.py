@@ -32,9 +32,10 @@ def _once_through(event: TrafficRequested, step: Step) -> Events:
     backend = serving(event.run, step)
     endpoint = backend.endpoint(production_endpoint(event.model))
     rollout = load(step.ledger, event.model, event.rollout)
-    if endpoint is None or _is_over(rollout, event.step):
+    if _is_over(rollout, event.step):
         return ()
-    if trouble := _trouble(event, rollout, endpoint, step):
+    trouble = _trouble(event, rollout, endpoint, step)
+    if endpoint is None or trouble:
         return [_given_up(rollout, trouble, step)]
     wanted = split(rollout.candidate, rollout.base, event.percent)
     if dict(endpoint.split) != wanted:
@@ -56,10 +57,10 @@ def _is_over(rollout: Rollout, number: int) -> bool:
     return rollout.decision == "rollback" or rollout.end is not None or later
 
 
-def _trouble(event: TrafficRequested, rollout: Rollout, endpoint: Endpoint, step: Step) -> str:
+def _trouble(event: TrafficRequested, rollout: Rollout, endpoint: Endpoint | None, step: Step) -> str:
     """Why a step will never be taken: its candidate is gone, or it was ordered too long ago."""
-    if rollout.base is None:
-        return ""
+    if endpoint is None:
+        return "the endpoint is not there any more"
     if rollout.candidate.id not in endpoint.deployed:
         return "the candidate is not deployed any more"
     ordered = next((each for each in rollout.ordered if int(each.key.rsplit("/", 1)[-1]) == event.step), None)

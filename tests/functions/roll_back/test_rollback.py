@@ -17,7 +17,7 @@ from tests.functions.standing_rollout import (
     stands,
     under_way,
 )
-from tests.functions.standing_run import event, published
+from tests.functions.standing_run import event, keys, published
 from tests.world.cloud import MemoryCloud
 from tests.world.running import data_of, send
 
@@ -126,6 +126,45 @@ def test_a_first_model_has_no_base_to_go_back_to_and_is_left_in_peace() -> None:
     (notice,) = published(cloud)
     assert isinstance(notice, Notification)
     assert notice.why[0] == "there is no version before it"
+
+
+def test_a_first_model_that_never_had_traffic_is_left() -> None:
+    cloud = under_way(base=None)
+    assert leave(cloud) == 200
+    assert deployed_ids(cloud) == set()
+    assert data_of(cloud, END)["outcome"] == "rolled back"
+    notice = next(payload for payload in published(cloud) if isinstance(payload, Notification))
+    assert notice.title == "digits: rolled back, nobody answers"
+
+
+def test_a_first_model_that_is_gone_is_left_although_it_had_traffic() -> None:
+    cloud = under_way(100, base=None)
+    cloud.vertex.undeploy(ENDPOINT, CANDIDATE.id)
+    assert leave(cloud, by="shift_traffic", inconclusive=True) == 200
+    assert data_of(cloud, "runs/digits/000002/end")["outcome"] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("effect", "busy"),
+    [
+        ("vertex.undeploy", Conflict("vertex.undeploy")),
+        ("vertex.set_split", Refused("vertex.set_split", "status 400: another operation is running")),
+    ],
+    ids=["undeploy", "set_split"],
+)
+def test_an_endpoint_that_is_busy_is_tried_again_and_is_no_bug(effect: str, busy: Exception) -> None:
+    cloud = under_way(25)
+
+    def always() -> None:
+        cloud.door.meanwhile[effect] = always
+        raise busy
+
+    cloud.door.meanwhile[effect] = always
+    assert leave(cloud) == 500
+    assert keys(cloud, "bugs/") == []
+    cloud.door.meanwhile.clear()
+    assert leave(cloud) == 200
+    assert (split_of(cloud), deployed_ids(cloud)) == ({"1": 100}, {"1"})
 
 
 def test_a_canary_about_which_too_little_is_known_ends_inconclusive() -> None:

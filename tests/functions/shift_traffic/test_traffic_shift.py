@@ -4,7 +4,9 @@ import pytest
 
 from shared.errors import Conflict, Transient
 from shared.events import RollbackRequested, TrafficShifted
+from shared.rollouts import Deployed
 from tests.functions.standing_rollout import (
+    BASE,
     CANDIDATE,
     ENDPOINT,
     decide,
@@ -124,6 +126,27 @@ def test_a_candidate_that_is_not_deployed_any_more_ends_the_rollout() -> None:
     assert (left.by, left.because, left.inconclusive) == (
         "shift_traffic", "the candidate is not deployed any more", True,
     )  # fmt: skip
+
+
+def test_a_first_model_that_is_not_deployed_any_more_ends_its_rollout_too() -> None:
+    cloud = under_way(base=None)
+    order(cloud, 1, 100)
+    cloud.vertex.undeploy(ENDPOINT, CANDIDATE.id)
+    assert send(cloud, "shift_traffic", event("traffic-requested", percent=100)) == 200
+    (left,) = published(cloud)
+    assert isinstance(left, RollbackRequested)
+    assert left.because == "the candidate is not deployed any more"
+
+
+@pytest.mark.parametrize("base", [BASE, None], ids=["with a base", "the first model"])
+def test_an_endpoint_that_is_not_there_any_more_ends_the_rollout(base: Deployed | None) -> None:
+    cloud = under_way(base=base)
+    order(cloud, 1, 5)
+    del cloud.vertex._endpoints[ENDPOINT]
+    assert shift(cloud) == 200
+    (left,) = published(cloud)
+    assert isinstance(left, RollbackRequested)
+    assert (left.because, left.inconclusive) == ("the endpoint is not there any more", True)
 
 
 def test_a_step_that_could_not_be_taken_within_the_time_limit_ends_the_rollout(dark: MemoryCloud) -> None:
