@@ -140,11 +140,11 @@ class CloudRunServices:
 
     def _undeployed(self, endpoint: str, deployed_model: str) -> Operation:
         service = self._find(endpoint)
-        if service is None or deployed_model not in (shares := standing(service)):
+        if service is None or deployed_model not in {*standing(service), *endpoint_of(service).failed}:
             raise Refused("run.undeploy", f"status 404: {deployed_model} is not deployed")
         if service.reconciling:  # what starts would lose its place in the list that is written
             raise Refused("run.undeploy", "status 400: another order is under way")
-        left = {each: share for each, share in shares.items() if each != deployed_model}
+        left = {each: share for each, share in standing(service).items() if each != deployed_model}
         if not left:
             # Somebody has to answer for a service: it goes with its last revision.
             started = self._door(

@@ -38,6 +38,8 @@ def endpoint_of(service: Any) -> Endpoint:
         etag=service.etag,
         split={each: share for each, share in larger.items() if share},
         deployed={each: service.annotations.get(f"{_VERSION}{each}", "") for each in sorted(carried_out)},
+        # As long as the order names them, instances are kept for them too.
+        failed=frozenset() if service.reconciling else frozenset(ordered) - set(carried_out),
     )
 
 

@@ -16,13 +16,19 @@ class Endpoint:
     """An endpoint as it is now: `deployed` maps a deployed model's id to its model version, `split` ids to percent.
 
     While a change of the split is still being carried out, `split` tells of each id the larger of what it has and what
-    it is to have, and so does not add up: whoever has or may get traffic is named.
+    it is to have, and so does not add up: whoever has or may get traffic is named. `failed` are those that were
+    ordered and never came to stand: what is left of them may cost, and `undeploy` takes it away.
     """
 
     name: str
     etag: str
     split: Mapping[str, int] = field(default_factory=dict)
     deployed: Mapping[str, str] = field(default_factory=dict)
+    failed: frozenset[str] = frozenset()
+
+    def holds(self, deployed_model: str) -> bool:
+        """Whether there is anything of it to be taken away."""
+        return deployed_model in self.deployed or deployed_model in self.failed
 
 
 @dataclass(frozen=True)

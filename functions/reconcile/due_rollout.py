@@ -19,7 +19,7 @@ def of_rollout(model: ModelName, step: Step) -> Iterator[Envelope]:
     endpoint = serving(rollout.candidate.run, step).endpoint(production_endpoint(model))
     deployed = set(endpoint.deployed) if endpoint else set()
     if rollout.end is not None:
-        yield from _of_ended(rollout, deployed, step)
+        yield from _of_ended(rollout, deployed | set(endpoint.failed if endpoint else ()), step)
     elif rollout.decision == "rollback":
         yield _leave(rollout, step)
     elif rollout.ordered:

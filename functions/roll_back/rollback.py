@@ -29,7 +29,7 @@ def leave(event: RollbackRequested, step: Step) -> Events:
     if verdict.data["decision"] != "rollback":
         return come_back(event, rollout, step)
     endpoint = _without_traffic(rollout, step)
-    if endpoint is not None and rollout.candidate.id in endpoint.deployed:
+    if endpoint is not None and endpoint.holds(rollout.candidate.id):
         _undeploy(rollout, step)
     ended = step.ledger.once(rollout_key(event.model, event.rollout, "end"), lambda: _ended(rollout, verdict, step))
     data = {

@@ -202,7 +202,7 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
     (Bug("undeploys before the base has the traffic", ROLL_BACK, "    endpoint = _without_traffic(rollout, step)\n",
          "    endpoint = step.cloud.vertex.endpoint(production_endpoint(rollout.model))\n"),
      Explorer(two_rollbacks, ORDERS)),
-    (Bug("stops at zero percent", ROLL_BACK, "rollout.candidate.id in endpoint.deployed:",
+    (Bug("stops at zero percent", ROLL_BACK, "endpoint.holds(rollout.candidate.id):",
          "endpoint.split.get(rollout.candidate.id):"), Explorer(deployment_and_rollback, ORDERS)),
     (Bug("does not look once the rollout has ended", ROLL_BACK, "    endpoint = _without_traffic(rollout, step)\n",
          "    if rollout.end is not None:\n        return rollout.end.events\n"
@@ -216,7 +216,7 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
          "    if not rollout.live:\n"), WholeRun(promoted, "monitor_canary.traffic-shifted")),
     (Bug("judges by the last interval alone", JUDGED, "before.data[\"state\"]) if before else",
          "before.data[\"state\"]) if None else"), AnyOrder(promoted)),
-    (Bug("undeploys no candidate that was never asked", ROLL_BACK, "rollout.candidate.id in endpoint.deployed:",
+    (Bug("undeploys no candidate that was never asked", ROLL_BACK, "endpoint.holds(rollout.candidate.id):",
          "endpoint.split.get(rollout.candidate.id) is not None:"), AnyOrder(rolled_back)),
     (Bug("retires what is still needed", RETIRE, "            if not _needed(event, step):\n",
          "            if True:\n"),

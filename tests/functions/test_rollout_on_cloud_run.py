@@ -27,7 +27,7 @@ from tests.functions.standing_rollout import (
 )
 from tests.functions.standing_run import RUN, event, ledger, open_run, record
 from tests.world.cloud import MemoryCloud
-from tests.world.running import data_of, send
+from tests.world.running import data_of, send, settle, tick
 
 STAGING = staging_endpoint(MODEL)
 SERVING: dict[str, Any] = {"serving": {"backend": "cloud_run"}, "rollout": {"bake_seconds": 3600}}
@@ -175,6 +175,28 @@ def test_it_goes_too_where_the_run_had_not_been_ended_before_a_crash(given_up: M
     assert deploy(given_up) == 200
     assert given_up.services.services == {}
     assert data_of(given_up, "runs/digits/000002/end")["reasons"] == ["deployment: not done after 3600 s"]
+
+
+def test_a_canary_that_never_gets_ready_leaves_no_instances_behind(cloud: MemoryCloud) -> None:
+    cloud.state.delete(rollout_key(MODEL, ROLLOUT, "steps/000001"))
+    cloud.run_services.undeploy(ENDPOINT, CANDIDATE.id)
+    cloud.services.prompt = False
+    assert deploy(cloud) == 200
+    cloud.services.finish("Revision 'serin-digits-d2' is not ready and cannot serve traffic.")
+    cloud.services.prompt = True
+    assert deploy(cloud) == 200
+    assert data_of(cloud, run_key(RUN, "end"))["outcome"] == "failed"
+    (service,) = cloud.services.services.values()
+    assert service.scaling.min_instance_count == 2  # as was ordered with the canary
+    assert now(cloud).holds(CANDIDATE.id)
+    ledger(cloud).record(f"settings/{MODEL}/00000000000000000001", Outcome({"valid": True, "settings": {}}))
+    tick(cloud)
+    settle(cloud)
+    (service,) = cloud.services.services.values()
+    assert service.scaling.min_instance_count == 0
+    assert [each.tag for each in service.traffic] == ["d1"]
+    tick(cloud)
+    assert settle(cloud) == []
 
 
 def test_a_deployment_that_fails_leaves_nothing_that_a_later_order_would_name(cloud: MemoryCloud) -> None:
