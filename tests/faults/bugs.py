@@ -24,6 +24,7 @@ from tests.faults.situations import (
     overtaken_step,
     poison,
     promotion_and_rollback,
+    return_to_the_version_before,
     rolled_back_before_shift,
     same_content_twice,
     scoring,
@@ -109,6 +110,7 @@ ROLLOUTS, DEPLOYMENT = "shared/rollouts.py", "shared/deployment.py"
 INTAKE = "functions/check_rows/row_intake.py"
 LAUNCH, CLOSING = "functions/launch_training/training_launch.py", "functions/launch_training/window_closing.py"
 DEPLOY, SHIFT = "functions/deploy_canary/canary_deployment.py", "functions/shift_traffic/traffic_shift.py"
+RETURN = "functions/roll_back/return_to_version.py"
 ROLL_BACK, WATCH = "functions/roll_back/rollback.py", "functions/monitor_canary/canary_watch.py"
 RETIRE, RUN_DUE = "functions/retire_model/retirement.py", "functions/reconcile/due_run.py"
 ROLLOUT_DUE, UPLOADS_DUE = "functions/reconcile/due_rollout.py", "functions/reconcile/due_uploads.py"
@@ -199,6 +201,8 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
      Explorer(rolled_back_before_shift, ONE_BY_ONE)),
     (Bug("takes a step that was overtaken", SHIFT, "rollout.end is not None or later", "rollout.end is not None"),
      Explorer(overtaken_step, ONE_BY_ONE)),
+    (Bug("goes on with a return that it found open and says nothing", RETURN, "return _gone_on(left, attempt, step)",
+         "return _brought_back(attempt, step)"), Explorer(return_to_the_version_before, DIES)),
     (Bug("undeploys before the base has the traffic", ROLL_BACK, "    endpoint = _without_traffic(rollout, step)\n",
          "    endpoint = step.cloud.vertex.endpoint(production_endpoint(rollout.model))\n"),
      Explorer(two_rollbacks, ORDERS)),

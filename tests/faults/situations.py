@@ -165,6 +165,20 @@ def failed_deployment() -> Case:
     return Case(cloud, [of_event("deploy_canary", "smoke-passed")], copies=1)
 
 
+def return_to_the_version_before() -> Case:
+    """A promoted rollout is left: the version before comes back, which is announced, and noted of its rows."""
+    cloud = under_way(100)
+    open_run(cloud, BASE.run)
+    cloud.data.put(f"settings/{MODEL}.toml", SETTINGS)
+    ledger(cloud).record(f"settings/{MODEL}/00000000000000000001", Outcome({"valid": True, "settings": {}}))
+    decide(cloud, "promote")
+    put(cloud, "end", {"outcome": "promoted"})
+    for run in (BASE.run, CANDIDATE.run):
+        record(cloud, "end", {"outcome": "live", "set_aside": False}, run=run)
+    cloud.vertex.undeploy(ENDPOINT, BASE.id)
+    return Case(cloud, [of_event("roll_back", "rollback-requested")], copies=1)
+
+
 def promotion_and_rollback() -> Case:
     """The bake is over, and a person rolls back: one verdict decides, and the end is as it says."""
     cloud = under_way(100)
