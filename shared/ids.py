@@ -41,6 +41,11 @@ def test_of(model: ModelName) -> ModelName:
     return ModelName(f"{TEST_PREFIX}{model}")
 
 
+def is_run(name: str) -> bool:
+    """Whether this is a run's name."""
+    return _RUN.fullmatch(name) is not None
+
+
 def is_test(model: ModelName) -> bool:
     """Whether a model's runs are test runs, which end before anything is staged."""
     return model.startswith(TEST_PREFIX)

@@ -58,7 +58,7 @@ def _of_earlier(rollout: Rollout, deployed: set[str], step: Step) -> Iterator[En
 def of_staging(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
     """What stands on the staging endpoint although its run has been tested or has ended."""
     endpoint = serving(run_id(model, window), step).endpoint(staging_endpoint(model))
-    for target in sorted(endpoint.deployed) if endpoint else ():
+    for target in sorted(filter(str.isdigit, endpoint.deployed)) if endpoint else ():
         run = run_id(model, int(target))
         if any(step.ledger.find(run_key(run, name)) for name in ("smoke", "end")):
             event = RetirementDue(model=model, run=run, what="staging", target=target)

@@ -22,7 +22,7 @@ from shared.events import (
     TrainingFailed,
     TrainingRequested,
 )
-from shared.ids import ModelName, RunId, is_test, run_id, run_parts
+from shared.ids import ModelName, RunId, is_run, is_test, run_id, run_parts
 from shared.jobs import Job
 from shared.ledger import Outcome, Record, run_key, window_key
 from shared.links import link_to
@@ -57,7 +57,9 @@ def strays(step: Step) -> None:
 
 
 def _is_stray(job: Job, step: Step) -> bool:
-    run, attempt = RunId(job.labels["serin-run"]), job.labels["serin-attempt"]
+    run, attempt = RunId(job.labels.get("serin-run", "")), job.labels.get("serin-attempt", "")
+    if not attempt.isdigit() or not is_run(run):
+        return False  # whoever made it and gave it our label, no run of ours did
     record = step.ledger.find(run_key(run, f"job-{attempt}"))
     return record is not None and record.data["job"] != job.name
 
@@ -71,28 +73,39 @@ def _of_training(model: ModelName, run: RunId, window: int, step: Step) -> Itera
     record = max((step.ledger.require(entry.key) for entry in made), key=lambda each: int(each.data["attempt"]))
     attempt = int(record.data["attempt"])
     failed = step.ledger.find(run_key(run, f"failed-{attempt}"))
-    job = training(run, step).job(record.data["job"])
+    job = _found(run, record, step)
     reason = failed.data["reason"] if failed else _failure(job)
     if reason:
-        log = () if failed else _last_lines(run, job, step)
-        event = TrainingFailed(
-            model=model, run=run, attempt=attempt, job=job.name, reason=reason, log=log, began=job.began
-        )
+        name, began = record.data["job"], job.began if job else None
+        log = () if failed else _last_lines(run, name, step)
+        event = TrainingFailed(model=model, run=run, attempt=attempt, job=name, reason=reason, log=log, began=began)
         yield _in_its_trace(step.ledger.envelope(event, run_key(run, f"job-{attempt}/failed")), step)
-    elif job.ended:
+    elif job is not None and job.ended:
         yield from _evaluated(model, run, record, job, step)
 
 
-def _failure(job: Job) -> str:
+def _found(run: RunId, record: Record, step: Step) -> Job | None:
+    """The recorded job; None if somebody has deleted it."""
+    try:
+        return training(run, step).job(record.data["job"])
+    except Refused as refused:
+        if not refused.absent:
+            raise
+        return None
+
+
+def _failure(job: Job | None) -> str:
+    if job is None:
+        return "the job is gone"
     if not job.ended or job.state == "SUCCEEDED":
         return ""
     return f"the job ended {job.state}{': ' + job.error if job.error else ''}"
 
 
-def _last_lines(run: RunId, job: Job, step: Step) -> tuple[str, ...]:
+def _last_lines(run: RunId, job: str, step: Step) -> tuple[str, ...]:
     """The end of a failed job's log; what has failed is told, also when its log cannot be read."""
     try:
-        return training(run, step).job_log(job.name, MAX_LOG_LINES)
+        return training(run, step).job_log(job, MAX_LOG_LINES)
     except (Transient, Refused) as unread:
         return (f"the log could not be read: {unread}",)
 

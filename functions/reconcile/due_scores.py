@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from object_announcing import announce
 
+from shared.errors import Refused
 from shared.ids import ModelName
 from shared.ledger import Record, score_key, scoring_prefix
 from shared.step import Step
@@ -33,5 +34,10 @@ def _is_due(begun: Record, step: Step) -> bool:
     made = step.ledger.find(score_key(model, upload, "job"))
     if made is None:
         return step.cloud.now() - begun.at > _PATIENCE
-    job = step.cloud.vertex.batch_job(made.data["job"])
+    try:
+        job = step.cloud.vertex.batch_job(made.data["job"])
+    except Refused as refused:
+        if not refused.absent:
+            raise
+        return True  # somebody has deleted it: the file's scoring ends with that
     return job.ended or step.cloud.now() - job.created > _OLDEST

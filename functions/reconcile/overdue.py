@@ -3,9 +3,12 @@
 A step that still waits is given the very event that started it once more, as the ledger holds it: a lost event, an
 operation that has ended and a crash in between are then one and the same case, and the step's own function is the only
 one that does its work.
+
+Each part is looked at apart from the others: what one model is in trouble with keeps nobody else waiting.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from due_rollout import of_rollout, of_staging
 from due_run import of_run, strays
@@ -13,40 +16,63 @@ from due_scores import of_scores
 from due_uploads import of_uploads
 
 from shared.envelope import Envelope
+from shared.errors import NotYet, Transient
 from shared.events import TrainingRequested
 from shared.foreign import ClockTicked
 from shared.ids import ModelName, run_id
 from shared.ledger import pending_prefix, run_key, window_key
 from shared.settings import current
-from shared.step import Events, Step
+from shared.step import Events, Step, publish
 from shared.threshold import Reason, crossed
 from shared.windows import last_window, names, waiting, waiting_uploads
 
 
 def look(_tick: ClockTicked, step: Step) -> Events:
-    """Every event that is due now."""
-    strays(step)
+    """Every event that is due now; what was in the way of some is raised once the others are published."""
     due: list[Envelope] = []
+    troubles: list[Exception] = []
+    parts: list[Iterator[Envelope]] = []
+    with _apart(troubles, step):
+        strays(step)
     for folder in step.ledger.store.folders("settings/"):
-        model = ModelName(folder)
-        due += [*_of_model(model, step)]
-    of_scores(step)
-    of_uploads(step)
-    return due
+        with _apart(troubles, step):
+            parts += _of_model(ModelName(folder), step)
+    for part in parts:
+        with _apart(troubles, step):
+            for envelope in part:
+                due.append(envelope)  # one by one: what was found before the trouble is due all the same
+    for look_for in (of_scores, of_uploads):
+        with _apart(troubles, step):
+            look_for(step)
+    if not troubles:
+        return due
+    for envelope in due:
+        publish(step.cloud, envelope)
+    raise next((bug for bug in troubles if not isinstance(bug, NotYet | Transient)), troubles[0])
 
 
-def _of_model(model: ModelName, step: Step) -> Iterator[Envelope]:
+@contextmanager
+def _apart(troubles: list[Exception], step: Step) -> Iterator[None]:
+    """Keeps what is raised for later; the first of it says what becomes of the tick, a bug before all else."""
+    try:
+        yield
+    except Exception as trouble:
+        step.log.say("WARNING", f"not all was looked at: {type(trouble).__name__}")
+        troubles.append(trouble)
+
+
+def _of_model(model: ModelName, step: Step) -> list[Iterator[Envelope]]:
+    """The parts of a model that may wait for something, each to be looked at by itself."""
     window = last_window(step.ledger, model)
     ended = window == 0 or step.ledger.find(run_key(run_id(model, window), "end")) is not None
-    if window and not ended:
-        yield from of_run(model, window, step)
-    if window and _late_markers(model, window, step):
+    run = [] if ended else [of_run(model, window, step)]
+    closed = [_late(model, window, step), of_staging(model, window, step)] if window else []
+    return [*run, of_rollout(model, step), *closed, *([_threshold(model, window + 1, step)] if ended else [])]
+
+
+def _late(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
+    if _late_markers(model, window, step):
         yield _request(model, window, 0, step)
-    yield from of_rollout(model, step)
-    if window:
-        yield from of_staging(model, window, step)
-    if ended:
-        yield from _threshold(model, window + 1, step)
 
 
 def _late_markers(model: ModelName, window: int, step: Step) -> bool:

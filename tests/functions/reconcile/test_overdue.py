@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shared.envelope import Envelope
-from shared.errors import Transient
+from shared.errors import Refused, Transient
 from shared.events import (
     ApprovalAnswered,
     ApprovalRequested,
@@ -17,14 +17,15 @@ from shared.events import (
     RetirementDue,
     RollbackRequested,
     SmokePassed,
+    TrafficRequested,
     TrafficShifted,
     TrainingFailed,
     TrainingRequested,
 )
 from shared.foreign import DATA_UPLOADED
-from shared.ids import UploadId, upload_id
+from shared.ids import ModelName, RunId, UploadId, upload_id
 from shared.jobs import JobOrder
-from shared.ledger import Author, Ledger, Outcome, upload_key, window_key
+from shared.ledger import Author, Ledger, Outcome, score_key, scoring_prefix, upload_key, window_key
 from shared.rollouts import staging_endpoint
 from shared.serving import Machine
 from shared.settings import Settings, current
@@ -40,7 +41,7 @@ from tests.functions.standing_rollout import (
     put,
     under_way,
 )
-from tests.functions.standing_run import RUN, event, ledger, open_run, published, record
+from tests.functions.standing_run import RUN, event, keys, ledger, open_run, published, record
 from tests.world.cloud import START, MemoryCloud
 from tests.world.running import data_of, send, tick
 
@@ -141,6 +142,59 @@ def test_a_failure_is_told_although_its_log_cannot_be_read(cloud: MemoryCloud) -
     (failed,) = due(cloud)
     assert isinstance(failed, TrainingFailed)
     assert failed.log == ("the log could not be read: logging.list failed for now: status 503",)
+
+
+def test_a_job_that_somebody_deleted_has_failed(cloud: MemoryCloud) -> None:
+    name = recorded_job(cloud, "RUNNING")
+    cloud.door.before["vertex.get_job"] = Refused("vertex.get_job", f"status 404: {name} is not found")
+    (failed,) = due(cloud)
+    assert isinstance(failed, TrainingFailed)
+    assert (failed.job, failed.attempt, failed.reason, failed.began) == (name, 1, "the job is gone", None)
+
+
+def other_model_waits(cloud: MemoryCloud) -> TrainingRequested:
+    """A second model, later in the alphabet, whose run still has no job; answers what it waits for."""
+    cloud.data.put("settings/zebra.toml", b'[data]\ntarget = "digit"\n')
+    assert current(ledger(cloud), cloud.data, ModelName("zebra")) is not None
+    open_run(cloud, RunId("zebra-000001"))
+    return TrainingRequested(model=ModelName("zebra"), reason="threshold", window=1)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "noted"),
+    [(Refused("vertex.get_job", "status 403: not allowed"), 1), (Transient("vertex.get_job", "status 503"), 0)],
+)
+def test_trouble_with_one_model_silences_neither_its_rollout_nor_another_model(trouble: Exception, noted: int) -> None:
+    cloud = known(under_way())
+    recorded_job(cloud, "RUNNING")
+    order(cloud, 1, 5)
+    waits = other_model_waits(cloud)
+    cloud.data.put("data/digits/forgotten.csv", b"digit\n3\n")
+    cloud.door.before["vertex.get_job"] = trouble
+    assert tick(cloud) == 500
+    assert DATA_UPLOADED in [topic for topic, _ in cloud.bus.messages]
+    cloud.bus.messages = [each for each in cloud.bus.messages if each[0] != DATA_UPLOADED]
+    assert published(cloud) == [TrafficRequested(model=MODEL, run=RUN, rollout=2, step=1, percent=5), waits]
+    assert len(keys(cloud, "bugs/reconcile/")) == noted
+
+
+def test_a_bug_is_noted_whatever_else_is_in_the_way(cloud: MemoryCloud) -> None:
+    cloud.door.before["vertex.list_jobs"] = Transient("vertex.list_jobs", "status 503")
+    recorded_job(cloud, "RUNNING")
+    cloud.door.before["vertex.get_job"] = Refused("vertex.get_job", "status 403: not allowed")
+    assert tick(cloud) == 500
+    (bug,) = keys(cloud, "bugs/reconcile/")
+    assert data_of(cloud, bug)["frames"][-1].startswith("cloud.py:")
+
+
+@pytest.mark.parametrize("labels", [{}, {"serin-run": "mine", "serin-attempt": "1"}, {"serin-run": RUN}])
+def test_a_job_that_only_says_it_is_ours_is_left_alone(cloud: MemoryCloud, labels: dict[str, str]) -> None:
+    recorded_job(cloud, "RUNNING")
+    theirs = cloud.vertex.create_job(
+        JobOrder("x", {"managed-by": "serin", **labels}, "i", {}, "gs://x", "n1", "", 0, 60, None)
+    )
+    assert due(cloud) == []
+    assert cloud.vertex.job(theirs.name).state == "RUNNING"
 
 
 def test_an_evaluation_whose_event_was_lost_is_read_back_with_its_digest(cloud: MemoryCloud) -> None:
@@ -353,6 +407,25 @@ def test_what_was_tested_leaves_staging(cloud: MemoryCloud) -> None:
     (retired,) = due(cloud)
     assert isinstance(retired, RetirementDue)
     assert (retired.what, retired.target) == ("staging", "2")
+
+
+def test_a_tag_that_a_person_gave_a_revision_is_no_run(cloud: MemoryCloud) -> None:
+    record(cloud, "end", {"outcome": "failed"})
+    cloud.vertex.create_endpoint(staging_endpoint(MODEL))
+    cloud.vertex.deploy(staging_endpoint(MODEL), "ebug", "v", Machine("n1"), {"0": 100})
+    assert due(cloud) == []
+
+
+@pytest.mark.parametrize(("why", "announced"), [("status 404: not found", True), ("status 403: no", False)])
+def test_a_file_whose_scoring_job_somebody_deleted_is_announced(cloud: MemoryCloud, why: str, announced: bool) -> None:
+    begun = {"name": "score/digits/a.csv", "generation": 1, "model": MODEL, "upload": "u"}
+    ledger(cloud).record(f"{scoring_prefix(START.date())}u", Outcome(begun))
+    ledger(cloud).record(score_key(MODEL, "u", "job"), Outcome({"job": "b"}))
+    record(cloud, "end", {"outcome": "failed"})
+    cloud.door.before["vertex.get_batch_job"] = Refused("vertex.get_batch_job", why)
+    assert tick(cloud) == (200 if announced else 500)
+    names = [message.attributes["objectId"] for topic, message in cloud.bus.take() if topic == DATA_UPLOADED]
+    assert names == (["score/digits/a.csv"] if announced else [])
 
 
 def test_a_threshold_that_was_crossed_while_nobody_looked_is_found(cloud: MemoryCloud) -> None:
