@@ -207,6 +207,11 @@ def window_key(model: ModelName, window: int) -> str:
     return f"{windows_prefix(model)}{window:06d}"
 
 
+def asked_key(model: ModelName, window: int) -> str:
+    """Where it stands that somebody wants a window trained on, however few rows it has."""
+    return f"asked/{model}/{window:06d}"
+
+
 def run_key(run: RunId, name: str) -> str:
     model, window = run_parts(run)
     return f"runs/{model}/{window:06d}/{name}"

@@ -5,25 +5,42 @@ from typing import Any
 from shared import rollouts, settings
 from shared.events import Notification, TrainingRequested
 from shared.ids import ModelName, run_id
-from shared.ledger import Outcome, Record, erasure_key, rollout_key, run_key, schema_key, window_key
+from shared.ledger import Outcome, Record, asked_key, erasure_key, rollout_key, run_key, schema_key, window_key
 from shared.schema import expected_columns
 from shared.step import Step
 from shared.windows import last_window, sweep, waiting_uploads
 
 
 def bind(event: TrainingRequested, step: Step) -> Record:
-    """The window that a request without one means: fixed at its first delivery, refused when no rows wait."""
+    """The window that a request without one means: fixed at its first delivery, refused when no rows wait.
 
-    def bound() -> Outcome:
-        window = last_window(step.ledger, event.model) + 1
-        if waiting_uploads(step.ledger, event.model, window):
-            return Outcome({"window": window})
+    That the window was asked for stands by itself: reconcile says it again once the run before has ended.
+    """
+    request = step.ledger.once(f"requests/{event.model}/{event.request}", lambda: _bound(event, step))
+    if (window := request.data["window"]) is not None:
+        asked = event.model_dump(mode="json", include={"reason", "request", "by", "because"})
+        step.ledger.once(asked_key(event.model, window), lambda: Outcome(asked))
+    return request
+
+
+def _bound(event: TrainingRequested, step: Step) -> Outcome:
+    window = last_window(step.ledger, event.model) + 1
+    if not waiting_uploads(step.ledger, event.model, window):
         title = f"{event.model}: nothing to train on"
         why = "no new rows wait, and a challenger is judged on rows that nobody has trained on"
         notice = Notification(model=event.model, severity="warning", title=title, why=(why,), next="drop data first")
         return Outcome({"window": None}, (notice,))
+    if _may_open(event.model, window, step):
+        return Outcome({"window": window})
+    before = run_id(event.model, window - 1)
+    title = f"{event.model}: training is asked for and starts after {before}"
+    reasons = (f"asked for by {event.by or event.reason}", "a model has one run at a time")
+    return Outcome({"window": window}, (Notification(model=event.model, run=before, title=title, why=reasons),))
 
-    return step.ledger.once(f"requests/{event.model}/{event.request}", bound)
+
+def _may_open(model: ModelName, window: int, step: Step) -> bool:
+    """Whether the run before a window has ended, or there is none."""
+    return window == 1 or step.ledger.find(run_key(run_id(model, window - 1), "end")) is not None
 
 
 def close(event: TrainingRequested, window: int, step: Step) -> Record | None:
@@ -31,7 +48,7 @@ def close(event: TrainingRequested, window: int, step: Step) -> Record | None:
     standing = step.ledger.find(window_key(event.model, window))
     if standing is not None:
         return standing
-    if window > 1 and step.ledger.find(run_key(run_id(event.model, window - 1), "end")) is None:
+    if not _may_open(event.model, window, step):
         return None
     sweep(step.ledger, event.model, window - 1)
     if not waiting_uploads(step.ledger, event.model, window):

@@ -20,7 +20,7 @@ from shared.errors import NotYet, Transient
 from shared.events import TrainingRequested
 from shared.foreign import ClockTicked
 from shared.ids import ModelName, run_id
-from shared.ledger import pending_prefix, run_key, window_key
+from shared.ledger import asked_key, pending_prefix, run_key, window_key
 from shared.settings import current
 from shared.step import Events, Step, publish
 from shared.threshold import Reason, crossed
@@ -90,7 +90,11 @@ def _threshold(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
     wanted = current(step.ledger, step.cloud.data, model) if found.rows else None
     last = step.ledger.find(window_key(model, window - 1)) if window > 1 else None
     reason = crossed(wanted[1].threshold, found, step.cloud.now(), last.at if last else None) if wanted else None
-    if reason is not None:
+    asked = step.ledger.find(asked_key(model, window)) if wanted else None
+    if asked is not None:
+        event = TrainingRequested(model=model, window=window, rows=found.rows, **asked.data)
+        yield step.ledger.envelope(event, asked.key)
+    elif reason is not None:
         yield _request(model, window, found.rows, step, reason)
 
 

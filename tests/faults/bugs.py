@@ -174,7 +174,7 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
          "last_window(step.ledger, model) + 2, \"verdict\""), WholeRun(promoted, "none")),
     (Bug("counts what another upload owns", INTAKE, "        if owner.data[\"upload\"] != arrival.id:\n",
          "        if owner.data[\"upload\"] is None:\n"), Explorer(same_content_twice, ORDERS)),
-    (Bug("closes before the run before has ended", CLOSING, "if window > 1 and", "if window > 9 and"),
+    (Bug("closes before the run before has ended", CLOSING, "return window == 1 or", "return window < 9 or"),
      Explorer(next_run_too_early, ORDERS)),
     (Bug("announces no lost upload", UPLOADS_DUE, "for key, entry in uploads.items() if key not in recorded]",
          "for key, entry in uploads.items() if key in recorded]"),

@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Refused, Transient
+from shared.errors import NotYet, Refused, Transient
 from shared.events import Notification, TrainingRequested
 from shared.ids import RunId, UploadId, run_id
 from shared.ledger import Outcome, run_key, window_key
+from shared.settings import current
 from shared.windows import Upload, carry
 from tests.functions.standing_rollout import MODEL
 from tests.functions.standing_run import RUN, event, ledger, open_run, published, record, records
 from tests.world.cloud import MemoryCloud
-from tests.world.running import data_of, send
+from tests.world.running import data_of, send, settle, tick
 
 LEASE_SECONDS = 60
 
@@ -162,6 +163,38 @@ def test_a_persons_request_is_bound_to_one_window(cloud: MemoryCloud) -> None:
     assert data_of(cloud, "requests/digits/r1")["window"] == 1
     assert data_of(cloud, "windows/digits/000001")["request"]["by"] == "ada"
     assert len(cloud.vertex.orders) == 1
+
+
+@pytest.mark.parametrize("reason", ["person", "drift"])
+def test_a_request_while_a_run_is_open_starts_after_it_however_few_rows_wait(cloud: MemoryCloud, reason: str) -> None:
+    current(ledger(cloud), cloud.data, MODEL)
+    launch(cloud)
+    wait_for_training(cloud, 1, 2)
+    published(cloud)
+    wish = {"window": None, "request": "r1", "reason": reason, "by": "ada", "because": "now"}
+    assert launch(cloud, **wish) == 200
+    (notice,) = published(cloud)
+    assert isinstance(notice, Notification)
+    assert notice.title == "digits: training is asked for and starts after digits-000001"
+    tick(cloud)
+    settle(cloud, lambda function: function == "launch_training")
+    assert ledger(cloud).find(window_key(MODEL, 2)) is None
+    record(cloud, "end", {"outcome": "rejected"}, run=RunId("digits-000001"))
+    tick(cloud)
+    settle(cloud, lambda function: function == "launch_training")
+    request = {"reason": reason, "by": "ada", "because": "now", "request": "r1", "rows": 1}
+    assert data_of(cloud, "windows/digits/000002")["request"] == request
+
+
+def test_a_request_whose_function_died_once_its_window_was_bound_is_carried_out(cloud: MemoryCloud) -> None:
+    current(ledger(cloud), cloud.data, MODEL)
+    cloud.data.put("settings/digits.toml", b'[data]\ntarget = "digit"\n[threshold]\nat_least = 100\n')
+    cloud.door.meanwhile["storage.create"] = lambda: cloud.door.after.update({"storage.list": NotYet("its end")})
+    launch(cloud, window=None, request="r1", reason="person", by="ada", because="now")
+    assert ledger(cloud).find(window_key(MODEL, 1)) is None
+    tick(cloud)
+    settle(cloud, lambda function: function == "launch_training")
+    assert data_of(cloud, "windows/digits/000001")["request"]["by"] == "ada"
 
 
 def test_a_persons_request_without_rows_is_answered() -> None:
