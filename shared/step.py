@@ -58,6 +58,14 @@ class Step:
         """
         return tuple(event for event in record.events if not self._heard(event))
 
+    def until_heard(self, record: Record) -> "Events":
+        """All of a record's events, for as long as `notify` has not taken its notices in; none if it has none.
+
+        For who finds what another delivery has recorded, which may have died before it published.
+        """
+        notices = [event for event in record.events if isinstance(event.payload, Notification)]
+        return () if all(map(self._heard, notices)) else record.events
+
     def _heard(self, event: Envelope) -> bool:
         return isinstance(event.payload, Notification) and self.ledger.find(notice_key(event.id, POSTED)) is not None
 

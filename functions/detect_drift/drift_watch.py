@@ -5,7 +5,8 @@
                                                                            a notice, perhaps training-requested
 
 Everything is by the reporters' own clocks: a period is over when a report comes from well behind its end. The delivery
-that recorded a verdict says it, and says it again when it is delivered again; the reports after it are silent.
+that recorded a verdict says it, and says it again when it is delivered again; the reports after it do so until people
+have been told.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,8 @@ def watch(event: EvidenceReported, step: Step) -> Events:
     key = drift_key(event.model, event.run, f"periods/{period - 1:012d}")
     standing = step.ledger.find(key)
     if standing is not None:
-        return standing.events if standing.origin and standing.origin.event == step.cause else ()
+        mine = standing.origin is not None and standing.origin.event == step.cause
+        return standing.events if mine else step.until_heard(standing)
     live = production(step.ledger, event.model)
     if live is None or live.run != event.run:
         return ()
@@ -92,16 +94,17 @@ def _said(
     numbers["psi"] = {column.name: round(column.psi, 4) for column in drift.columns if column.drifting}
     wrong = drift.accuracy is not None and drift.accuracy.drifting
     yield DriftDetected(model=model, run=run, columns=columns, accuracy=wrong, reasons=drift.reasons, numbers=numbers)
+    if asks:
+        because = "; ".join(drift.reasons)[:500]
+        request = f"drift-{run}-{period}"
+        yield TrainingRequested(model=model, reason="drift", request=request, by="detect_drift", because=because)
+    # The notice comes last: once it is heard, all was said.
     yield Notification(
         model=model, run=run, severity="warning", title=f"{model}: what it is asked has drifted since it was trained"
         if columns else f"{model}: it is right less often than when it was trained",
         why=(*drift.reasons, *_pictures(drift, baseline, seen)),
         next="training was asked for" if asks else f"look at the rows; `serin train {model}` trains on what waits",
     )  # fmt: skip
-    if asks:
-        because = "; ".join(drift.reasons)[:500]
-        request = f"drift-{run}-{period}"
-        yield TrainingRequested(model=model, reason="drift", request=request, by="detect_drift", because=because)
 
 
 def _pictures(drift: Drift, baseline: Baseline | None, seen: Seen) -> Iterator[str]:

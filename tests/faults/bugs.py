@@ -230,8 +230,8 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
          "        yield from ()\n"), WholeRun(promoted, "none")),
     # people, drift and scores
     (Bug("notes a notice as told before it is", NOTIFY, _TELLS, _TOLD + _TELLS), WholeRun(promoted, "notify")),
-    (Bug("says no verdict again", DRIFT, "standing.origin.event == step.cause else ()",
-         "standing.origin.event == \"\" else ()"), Explorer(drifting, DIES)),
+    (Bug("says no verdict again", DRIFT, "return standing.events if mine else step.until_heard(standing)",
+         "return ()"), Explorer(drifting, DIES)),
     (Bug("lets a scoring job hang", SCORE_JOB, "if not job.ended and step.cloud.now()",
          "if job.ended and step.cloud.now()"),
      WholeRun(scored, "none")),
