@@ -89,8 +89,9 @@ PUBLISHES: Mapping[str, tuple[type[Event], ...]] = {
     "detect_drift": (DriftDetected, TrainingRequested),
     "monitor_canary": (ModelPromoted, RetirementDue, RollbackRequested, RolledBack, TrafficRequested),
     "reconcile": (
-        ApprovalAnswered, DeploymentApproved, EvaluationCompleted, ModelStaged, RetirementDue, RollbackRequested,
-        SmokePassed, TrafficRequested, TrafficShifted, TrainingFailed, TrainingRequested,
+        ApprovalAnswered, DeploymentApproved, DeploymentRejected, EvaluationCompleted, ModelStaged, RetirementDue,
+        RollbackRequested, RolledBack, SmokeFailed, SmokePassed, TrafficRequested, TrafficShifted, TrainingFailed,
+        TrainingRequested,
     ),
     "record_approval": (DeploymentApproved, DeploymentRejected),
     "record_outcomes": (EvidenceReported,),

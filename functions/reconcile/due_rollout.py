@@ -39,12 +39,21 @@ def _of_steps(rollout: Rollout, astray: bool) -> Iterator[Envelope]:
 
 
 def _of_ended(rollout: Rollout, deployed: set[str], step: Step) -> Iterator[Envelope]:
-    """A deployment that the end left behind: the base after a promotion, the candidate after a rollback."""
+    """What the end left behind: a deployment, a run without an end, or an end that nobody has heard of."""
     assert rollout.end is not None
     if rollout.decision == "promote" and rollout.base and rollout.base.id in deployed:
         yield from _said(rollout.end, RetirementDue)
-    if rollout.decision == "rollback" and rollout.candidate.id in deployed:
+    if rollout.decision == "rollback" and (rollout.candidate.id in deployed or _run_is_open(rollout, step)):
         yield _leave(rollout, step)
+    else:
+        yield from step.until_heard(rollout.end)
+
+
+def _run_is_open(rollout: Rollout, step: Step) -> bool:
+    """Whether the candidate's run lacks the end that comes with a rollback; a failed deployment's comes otherwise."""
+    assert rollout.end is not None
+    failed = rollout.end.data.get("outcome") == "failed"
+    return not failed and step.ledger.find(run_key(rollout.candidate.run, "end")) is None
 
 
 def _of_earlier(rollout: Rollout, deployed: set[str], step: Step) -> Iterator[Envelope]:

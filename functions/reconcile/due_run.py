@@ -1,4 +1,4 @@
-"""What an open run still waits for, and the training jobs that nobody waits for."""
+"""What a model's last run still waits for, and the training jobs that nobody waits for."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,10 +29,15 @@ from shared.links import link_to
 from shared.rollouts import load
 from shared.step import Step
 
+_RECORDED_WITH_AN_END = ("decision", "approval", "smoke")
+
 
 def of_run(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
     """The event that the run's furthest step was started by, or the one that tells it what has happened outside."""
     run = run_id(model, window)
+    if (end := step.ledger.find(run_key(run, "end"))) is not None:
+        yield from _of_ended(run, end, step)
+        return
     decision = step.ledger.find(run_key(run, "decision"))
     if decision is None:
         yield from _of_training(model, run, window, step)
@@ -44,6 +49,16 @@ def of_run(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
         yield from _of_question(run, decision, step)
     else:
         yield _decided(model, run, decision, step)
+
+
+def _of_ended(run: RunId, end: Record, step: Step) -> Iterator[Envelope]:
+    """The end that nobody has heard of, with what was recorded in the same delivery; nothing from then on."""
+    unheard = list(step.until_heard(end))
+    for name in _RECORDED_WITH_AN_END if unheard else ():
+        before = step.ledger.find(run_key(run, name))
+        if before is not None and before.origin is not None and before.origin == end.origin:
+            yield from before.events
+    yield from unheard
 
 
 def strays(step: Step) -> None:

@@ -64,10 +64,10 @@ def _apart(troubles: list[Exception], step: Step) -> Iterator[None]:
 def _of_model(model: ModelName, step: Step) -> list[Iterator[Envelope]]:
     """The parts of a model that may wait for something, each to be looked at by itself."""
     window = last_window(step.ledger, model)
-    ended = window == 0 or step.ledger.find(run_key(run_id(model, window), "end")) is not None
-    run = [] if ended else [of_run(model, window, step)]
+    open_run = window and step.ledger.find(run_key(run_id(model, window), "end")) is None
+    run = [of_run(model, window, step)] if window else []
     closed = [_late(model, window, step), of_staging(model, window, step)] if window else []
-    return [*run, of_rollout(model, step), *closed, *([_threshold(model, window + 1, step)] if ended else [])]
+    return [*run, of_rollout(model, step), *closed, *([] if open_run else [_threshold(model, window + 1, step)])]
 
 
 def _late(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:

@@ -245,16 +245,30 @@ def _order(cloud: MemoryCloud) -> Iterator[str]:
             yield f"{name}: {sorted(numbers)}"
 
 
-def unsaid(cloud: MemoryCloud, said: Set[str], heard: Set[str]) -> str:
-    """An event that a record holds and nobody has published, or a notice that no channel has heard."""
+def unsaid(cloud: MemoryCloud, said: Set[str], heard: Set[str], of_ends_only: bool = False) -> str:
+    """An event that a record holds and nobody has published, or a notice that no channel has heard.
+
+    What others say may get lost with the last delivery; how a run or a rollout has ended, if people are told, may not.
+    """
     for key, kept in cloud.state._generations.items():
-        for event in parsed(kept[-1].body).get("events", ()):
-            identity, notice = event["attributes"]["ce-id"], event["attributes"]["ce-type"] == Notification.type_name()
+        told = parsed(kept[-1].body).get("events", ())
+        if of_ends_only and not (_is_end(key) and any(_is_notice(event) for event in told)):
+            continue
+        for event in told:
+            identity, notice = event["attributes"]["ce-id"], _is_notice(event)
             if identity not in said:
                 return f"{key}: {identity} was never published"
             if notice and identity not in heard:
                 return f"{key}: {identity} was told to nobody"
     return ""
+
+
+def _is_end(key: str) -> bool:
+    return key.startswith(("runs/", "rollouts/")) and key.endswith("/end")
+
+
+def _is_notice(event: Mapping[str, Any]) -> bool:
+    return bool(event["attributes"]["ce-type"] == Notification.type_name())
 
 
 def data_of(cloud: MemoryCloud, key: str) -> Any:

@@ -133,7 +133,7 @@ class Play:
         """Plays on until everything has ended; answers what went wrong."""
         while not self.over and not self.trouble:
             self.step()
-        all_said = "" if self.given_up else unsaid(self.cloud, self.said, self.heard)
+        all_said = unsaid(self.cloud, self.said, self.heard, of_ends_only=self.given_up)
         return self.trouble or wrong_at_rest(self.cloud) or decided_otherwise(self.cloud) or all_said
 
     def step(self) -> None:

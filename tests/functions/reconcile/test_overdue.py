@@ -43,7 +43,7 @@ from tests.functions.standing_rollout import (
 )
 from tests.functions.standing_run import RUN, event, keys, ledger, open_run, published, record
 from tests.world.cloud import START, MemoryCloud
-from tests.world.running import data_of, send, tick
+from tests.world.running import data_of, send, settle, tick
 
 PLACE = "gs://artefacts/digits/digits-000002/1/model/"
 
@@ -334,6 +334,42 @@ def test_a_run_that_has_ended_waits_for_nothing(cloud: MemoryCloud) -> None:
     assert due(cloud) == []
 
 
+def lost(cloud: MemoryCloud, function: str, said: Envelope) -> None:
+    """A delivery that dies before it publishes, and is given up."""
+    cloud.door.before["pubsub.publish"] = Transient("pubsub.publish", "timeout")
+    assert send(cloud, function, said) == 500
+
+
+def heard(cloud: MemoryCloud) -> list[str]:
+    """The topics of what the next tick says; whoever tells people has taken it in."""
+    assert tick(cloud) == 200
+    told = [topic for topic, _ in cloud.bus.messages if topic != DATA_UPLOADED]
+    settle(cloud, lambda function: function == "notify")
+    return told
+
+
+def test_an_end_that_was_never_said_is_said_until_people_have_been_told(cloud: MemoryCloud) -> None:
+    name = recorded_job(cloud, "FAILED")
+    lost(cloud, "launch_training", event("training-failed", run=RUN, attempt=1, job=name, permanent=True))
+    assert heard(cloud) == ["notifications"]
+    assert heard(cloud) == []
+
+
+def test_a_smoke_test_whose_failure_was_never_said_is_said_with_its_end(cloud: MemoryCloud) -> None:
+    record(cloud, "decision", {"verdict": "deploy"})
+    record(cloud, "staged", {"deployed_model": "2", "artefacts": PLACE, "version": "v", "endpoint": "e"}, staged())
+    lost(cloud, "smoke_test", event("model-staged", run=RUN))
+    assert heard(cloud) == ["smoke-failed", "retirement-due", "notifications"]
+    assert heard(cloud) == []
+
+
+def test_an_answer_that_was_never_said_is_said_with_its_end(cloud: MemoryCloud) -> None:
+    asked(cloud)
+    lost(cloud, "record_approval", event("approval-answered", run=RUN, answer="reject"))
+    assert heard(cloud) == ["deployment-rejected", "notifications"]
+    assert heard(cloud) == []
+
+
 def shifted_rollout(percent: int | None) -> MemoryCloud:
     cloud = known(under_way(percent))
     record(cloud, "end", {"outcome": "live"})
@@ -381,6 +417,29 @@ def test_a_candidate_that_is_still_there_after_its_rollback_is_left_again() -> N
     assert send(cloud, "roll_back", event("rollback-requested")) == 200
     published(cloud)
     assert due(cloud) == []
+
+
+def test_a_rollback_that_was_never_said_is_said_until_people_have_been_told() -> None:
+    cloud = shifted_rollout(5)
+    lost(cloud, "roll_back", event("rollback-requested"))
+    assert heard(cloud) == ["rolled-back", "notifications", "retirement-due"]
+    assert heard(cloud) == []
+
+
+@pytest.mark.parametrize(("outcome", "left_again"), [("rolled back", 1), ("failed", 0)])
+def test_a_rollback_that_left_its_run_without_an_end_is_carried_on(outcome: str, left_again: int) -> None:
+    """But for a deployment that failed, whose run `deploy_canary` ends."""
+    cloud = known(under_way())
+    cloud.vertex.undeploy(ENDPOINT, CANDIDATE.id)
+    record(cloud, "decision", {"verdict": "deploy"})
+    record(cloud, "staged", {}, staged())
+    record(cloud, "smoke", {"passed": True}, SmokePassed(model=MODEL, run=RUN, version="v", artefacts=PLACE))
+    decide(cloud, "rollback")
+    put(cloud, "end", {"outcome": outcome})
+    assert [type(each) for each in due(cloud)] == [SmokePassed] + [RollbackRequested] * left_again
+    if left_again:
+        assert send(cloud, "roll_back", event("rollback-requested")) == 200
+        assert data_of(cloud, "runs/digits/000002/end")["outcome"] == "rolled back"
 
 
 def test_a_base_that_is_still_there_after_a_promotion_is_retired() -> None:
