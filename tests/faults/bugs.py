@@ -30,7 +30,7 @@ from tests.faults.situations import (
     scoring,
     two_rollbacks,
 )  # fmt: skip
-from tests.faults.stories import promoted, rolled_back, scored
+from tests.faults.stories import failed, promoted, rolled_back, scored
 from tests.faults.whole_run import Play
 from tests.faults.windows import uploads_and_closers
 
@@ -229,9 +229,9 @@ BUGS: tuple[tuple[Bug, Finder], ...] = (
          "        yield from _said(rollout.shifted[-1], TrafficShifted)\n",
          "        yield from ()\n"), WholeRun(promoted, "none")),
     # people, drift and scores
-    (Bug("says no rollback again that nobody has heard of", ROLLOUT_DUE,
-         "        yield from step.until_heard(rollout.end)\n", "        yield from ()\n"),
-     WholeRun(rolled_back, "roll_back")),
+    (Bug("says no end again that nobody has heard of", RUN_DUE, "unheard = list(step.until_heard(end))",
+         "unheard = []"),
+     WholeRun(failed, "launch_training.training-failed")),
     (Bug("notes a notice as told before it is", NOTIFY, _TELLS, _TOLD + _TELLS), WholeRun(promoted, "notify")),
     (Bug("says no verdict again", DRIFT, "return standing.events if mine else step.until_heard(standing)",
          "return ()"), Explorer(drifting, DIES)),

@@ -74,6 +74,12 @@ def scored() -> Play:
     return before.gone_on(Story("scored", (file_to_score, unreadable_rows), ("live", "promoted"), hangs=True))
 
 
+def failed() -> Play:
+    """A first run none of whose jobs trains."""
+    fails = frozenset(f"{MODEL}-000001/{attempt}" for attempt in (1, 2, 3))
+    return Play(Story("failed", (settings, first_rows), ("failed",), fails), MemoryCloud(VARIABLES))
+
+
 def on_cloud_run() -> Play:
     """Two models that are trained and served on Cloud Run: the first one's job fails once, the second is left again."""
     ends = ("live", "rolled back", "promoted", "rolled back")
