@@ -1,5 +1,7 @@
 """Which backend a run is trained or served on: as its settings said when its window was closed."""
 
+from collections.abc import Iterable
+
 from shared.errors import BadInput
 from shared.ids import RunId
 from shared.jobs import TrainingBackend
@@ -13,6 +15,12 @@ CLOUD_RUN = "cloud_run"
 def serving(run: RunId, step: Step) -> ServingBackend:
     """What serves a run's model. All rollouts of a model are on one backend (`moved` holds that)."""
     return step.cloud.run_services if settings_of(step.ledger, run).serving.backend == CLOUD_RUN else step.cloud.vertex
+
+
+def moved_from(runs: Iterable[RunId], now: RunId, step: Step) -> RunId | None:
+    """The first of these runs that is not served where another is; None if all are."""
+    here = settings_of(step.ledger, now).serving.backend
+    return next((run for run in runs if settings_of(step.ledger, run).serving.backend != here), None)
 
 
 def training(run: RunId, step: Step) -> TrainingBackend:

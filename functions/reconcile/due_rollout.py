@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from shared.backends import serving
+from shared.backends import moved_from, serving
 from shared.envelope import Envelope
 from shared.events import RetirementDue, RollbackRequested, TrafficRequested, TrafficShifted
-from shared.ids import ModelName, run_id
-from shared.ledger import Record, run_key
+from shared.ids import ModelName, RunId, run_id
+from shared.ledger import Record, rollout_key, run_key
 from shared.rollouts import Rollout, newest, production_endpoint, staging_endpoint
 from shared.step import Step
 
@@ -29,6 +29,7 @@ def of_rollout(model: ModelName, step: Step) -> Iterator[Envelope]:
     elif rollout.returns is not None:
         yield from _said(rollout.opened, RollbackRequested)
     yield from _of_earlier(rollout, deployed, step)
+    yield from _of_other_backend(rollout, step)
 
 
 def _of_steps(rollout: Rollout, astray: bool) -> Iterator[Envelope]:
@@ -64,14 +65,32 @@ def _of_earlier(rollout: Rollout, deployed: set[str], step: Step) -> Iterator[En
         yield step.ledger.envelope(event, f"{rollout.opened.key}/left/{target}")
 
 
+def _of_other_backend(rollout: Rollout, step: Step) -> Iterator[Envelope]:
+    """What those have left elsewhere that came before a first model: once one is live, the backend stays the same."""
+    if rollout.base is not None or rollout.number == 1:
+        return
+    before = [step.ledger.require(rollout_key(rollout.model, each, "opened")) for each in range(1, rollout.number)]
+    run = moved_from([RunId(opened.data["run"]) for opened in before], rollout.candidate.run, step)
+    endpoint = serving(run, step).endpoint(production_endpoint(rollout.model)) if run else None
+    for target in sorted(filter(str.isdigit, endpoint.deployed)) if run and endpoint else ():
+        event = RetirementDue(model=rollout.model, run=run, what="base", target=target)
+        yield step.ledger.envelope(event, f"{rollout.opened.key}/left/{target}")
+
+
 def of_staging(model: ModelName, window: int, step: Step) -> Iterator[Envelope]:
-    """What stands on the staging endpoint although its run has been tested or has ended."""
-    endpoint = serving(run_id(model, window), step).endpoint(staging_endpoint(model))
-    for target in sorted(filter(str.isdigit, endpoint.deployed)) if endpoint else ():
-        run = run_id(model, int(target))
-        if any(step.ledger.find(run_key(run, name)) for name in ("smoke", "end")):
-            event = RetirementDue(model=model, run=run, what="staging", target=target)
-            yield step.ledger.envelope(event, run_key(run, "staging/over"))
+    """What stands on a staging endpoint, its run's or that of the run before, although its run is tested or over."""
+    last = run_id(model, window)
+    moved = moved_from([run_id(model, window - 1)] if window > 1 else [], last, step)
+    for backend in (serving(each, step) for each in (last, moved) if each is not None):
+        endpoint = backend.endpoint(staging_endpoint(model))
+        for target in sorted(filter(str.isdigit, endpoint.deployed)) if endpoint else ():
+            yield from _tested(model, run_id(model, int(target)), target, step)
+
+
+def _tested(model: ModelName, run: RunId, target: str, step: Step) -> Iterator[Envelope]:
+    if any(step.ledger.find(run_key(run, name)) for name in ("smoke", "end")):
+        event = RetirementDue(model=model, run=run, what="staging", target=target)
+        yield step.ledger.envelope(event, run_key(run, "staging/over"))
 
 
 def _leave(rollout: Rollout, step: Step) -> Envelope:

@@ -25,11 +25,12 @@ from shared.events import (
 from shared.foreign import DATA_UPLOADED
 from shared.ids import ModelName, RunId, UploadId, upload_id
 from shared.jobs import JobOrder
-from shared.ledger import Author, Ledger, Outcome, score_key, scoring_prefix, upload_key, window_key
+from shared.ledger import Author, Ledger, Outcome, rollout_key, score_key, scoring_prefix, upload_key, window_key
 from shared.rollouts import staging_endpoint
 from shared.serving import Machine
 from shared.settings import Settings, current
 from shared.trace import started
+from shared.vertex import VersionOrder
 from shared.windows import Upload, carry
 from tests.functions.standing_rollout import (
     BASE,
@@ -52,7 +53,7 @@ def known(cloud: MemoryCloud) -> MemoryCloud:
     """A model that has settings, its first run long over."""
     cloud.data.put("settings/digits.toml", b'[data]\ntarget = "digit"\n[threshold]\nat_least = 100\n')
     assert current(ledger(cloud), cloud.data, MODEL) is not None
-    ledger(cloud).record(window_key(MODEL, 1), Outcome({"run": "digits-000001", "uploads": []}))
+    open_run(cloud, RunId("digits-000001"))
     return cloud
 
 
@@ -457,6 +458,30 @@ def test_what_an_earlier_rollout_has_left_deployed_is_retired() -> None:
     assert left == [RetirementDue(model=MODEL, run=RUN, what="base", target="0")]
     assert send(cloud, "retire_model", event("retirement-due", what="base", target="0")) == 200
     assert not [payload for payload in due(cloud) if isinstance(payload, RetirementDue)]
+
+
+@pytest.mark.parametrize("now", ["vertex", "cloud_run"])
+def test_what_comes_up_late_where_a_model_is_not_served_any_more_is_retired(now: str) -> None:
+    """The first model's rollout failed on one backend; the next run is served on the other."""
+    cloud, first, then = known(MemoryCloud()), RUN, RunId("digits-000003")
+    open_run(cloud, first, serving={"backend": "cloud_run" if now == "vertex" else "vertex"})
+    record(cloud, "end", {"outcome": "failed"})
+    there = cloud.run_services if now == "vertex" else cloud.vertex
+    cloud.vertex.upload(VersionOrder(MODEL, "i", PLACE, {"serin-run": RUN}, {}))
+    version = cloud.vertex.versions(MODEL)[0].name
+    for endpoint in (ENDPOINT, staging_endpoint(MODEL)):
+        there.create_endpoint(endpoint)
+        there.deploy(endpoint, "2" if endpoint != ENDPOINT else "1", version, Machine("n1"), {"0": 100})
+    open_run(cloud, then, serving={"backend": now})
+    for number, run in ((1, first), (2, then)):
+        candidate = {"id": str(number), "version": version, "run": run, "artefacts": PLACE}
+        opened = {"run": run, "candidate": candidate, "base": None, "steps": [100]}
+        ledger(cloud).record(rollout_key(MODEL, number, "opened"), Outcome(opened))
+    tick(cloud)
+    settle(cloud, lambda function: function == "retire_model")
+    for endpoint in (ENDPOINT, staging_endpoint(MODEL)):
+        found = there.endpoint(endpoint)
+        assert found is None or not found.deployed
 
 
 def test_what_was_tested_leaves_staging(cloud: MemoryCloud) -> None:
