@@ -47,6 +47,18 @@ def deploying() -> MemoryCloud:
     return cloud
 
 
+def busy() -> MemoryCloud:
+    """The candidate's deployment is refused for now, each time."""
+    cloud = deploying()
+
+    def refused() -> None:
+        cloud.door.meanwhile["vertex.deploy"] = refused
+        raise Transient("vertex.deploy", "status 429")
+
+    cloud.door.meanwhile["vertex.deploy"] = refused
+    return cloud
+
+
 def ordered() -> MemoryCloud:
     """A step was ordered; Vertex AI refuses every change of the split."""
     cloud = under_way()
@@ -108,13 +120,14 @@ def live_on(cloud: MemoryCloud, hours: int = HOURS) -> list[str]:
     ("state", "outcome", "split", "words"),
     [
         (deploying, "failed", {BASE.id: 100}, "could not be deployed"),
+        (busy, "failed", {BASE.id: 100}, "could not be deployed"),
         (ordered, "inconclusive", {BASE.id: 100}, "inconclusive"),
         (taken, "inconclusive", {BASE.id: 100}, "inconclusive"),
         (lambda: taken(50), "inconclusive", {BASE.id: 100}, "inconclusive"),
         (lambda: taken(100), "promoted", {CANDIDATE.id: 100}, "answers everything"),
         (left, "rolled back", {BASE.id: 100}, "rolled back"),
     ],
-    ids=["deploying", "ordered", "at 5 %", "at 50 %", "baking", "left"],
+    ids=["deploying", "busy", "ordered", "at 5 %", "at 50 %", "baking", "left"],
 )
 def test_every_state_comes_to_an_end_by_the_clock_alone(
     state: Callable[[], MemoryCloud], outcome: str, split: dict[str, int], words: str
