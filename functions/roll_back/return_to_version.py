@@ -1,8 +1,9 @@
 """Leaving a rollout that was promoted: the version before it comes back from the registry, by a rollout of its own.
 
-rollouts/<n>/opened {candidate: the version before, base: what is left} ─► returned ─► deployment ~ ─► steps/1 (100 %)
+rollouts/<n>/opened {candidate: the version before, base: what is left} ─► [returned] ─► deployment ~ ─► steps/1 (100 %)
 
 Its base answers until the older version stands. It is promoted as soon as it is seen to answer everything: it is known.
+`returned` stands where the rows of what is left are to be set aside.
 `reconcile` says the request again until the first step is ordered. Whoever asks anew once that has failed is given a
 rollout more; the same request delivered again is not.
 """
@@ -56,8 +57,9 @@ def _causes(opened: Record) -> set[str]:
 def _gone_on(left: Rollout, attempt: Rollout, step: Step) -> Events:
     """What has come of a return by now, with its announcement until people have heard it."""
     asked = {name: attempt.opened.data[name] for name in ("by", "because", "set_aside")}
-    returned = rollout_key(left.model, left.number, "returned")
-    step.ledger.once(returned, lambda: Outcome({"rollout": attempt.number, **asked}))
+    if asked["set_aside"]:  # whichever attempt wants that: whoever trains looks for this one record
+        returned = rollout_key(left.model, left.number, "returned")
+        step.ledger.once(returned, lambda: Outcome({"rollout": attempt.number, **asked}))
     return [*_notices(attempt.opened, step), *_brought_back(attempt, step)]
 
 

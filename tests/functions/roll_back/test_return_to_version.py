@@ -212,6 +212,15 @@ def test_who_died_before_noting_a_return_has_its_rows_set_aside_too() -> None:
     assert data_of(cloud, "rollouts/digits/000002/returned")["set_aside"]
 
 
+def test_who_asks_again_can_have_the_rows_set_aside_that_were_not_before() -> None:
+    cloud = promoted()
+    cloud.door.before["vertex.deploy"] = Refused("vertex.deploy", "status 404: no such version")
+    leave(cloud)
+    live_on(cloud)
+    leave(cloud, "another request", set_aside=True)
+    assert data_of(cloud, "rollouts/digits/000002/returned")["set_aside"]
+
+
 def test_rows_that_are_set_aside_with_it_are_trained_on_no_more() -> None:
     cloud = promoted()
     leave(cloud, set_aside=True)
