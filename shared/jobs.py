@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-_ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"})
+ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"})
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        return self.state in _ENDED
+        return self.state in ENDED
 
     @property
     def number(self) -> str:

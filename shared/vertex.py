@@ -10,7 +10,7 @@ from shared.door import Door
 from shared.errors import Refused
 from shared.identity import access_header, rest_client
 from shared.job_logs import last_lines
-from shared.jobs import Job, JobOrder, TrainingBackend
+from shared.jobs import ENDED, Job, JobOrder, TrainingBackend
 from shared.serving import Address, Endpoint, Machine, Operation, ServingBackend
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ class Vertex(ServingBackend, TrainingBackend, Protocol):
 
     Raises Transient, Conflict or Refused.
     """
+
+    def live_jobs(self, labels: Mapping[str, str]) -> list[Job]:
+        """The training jobs with these labels that have not ended, oldest first: few, however long the history."""
 
     def batch_jobs(self, labels: Mapping[str, str]) -> list[Job]:
         """All batch prediction jobs with these labels, oldest first, in every state."""
@@ -128,7 +131,14 @@ class CloudVertex:
         return self._client("PredictionServiceClient")
 
     def jobs(self, labels: Mapping[str, str]) -> list[Job]:
-        request = {"parent": self._parent, "filter": _with_labels(labels)}
+        return self._listed(_with_labels(labels))
+
+    def live_jobs(self, labels: Mapping[str, str]) -> list[Job]:
+        not_ended = [f'state!="JOB_STATE_{state}"' for state in sorted(ENDED)]
+        return self._listed(" AND ".join([_with_labels(labels), *not_ended]))
+
+    def _listed(self, wanted: str) -> list[Job]:
+        request = {"parent": self._parent, "filter": wanted}
         found = self._door(
             "vertex.list_jobs",
             lambda: list(self._jobs.list_custom_jobs(request=request, timeout=_CALL_TIMEOUT_SECONDS)),

@@ -62,11 +62,11 @@ def _of_ended(run: RunId, end: Record, step: Step) -> Iterator[Envelope]:
 
 
 def strays(step: Step) -> None:
-    """Cancels every live job that its run's record does not name; before a record exists nobody does.
+    """Cancels every live job that its run's record does not name; before a record exists nobody does, in an open run.
 
     On Vertex AI only: a job of Cloud Run is known by its run's and attempt's name, so there is never a second one.
     """
-    for job in step.cloud.vertex.jobs({"managed-by": "serin"}):
+    for job in step.cloud.vertex.live_jobs({"managed-by": "serin"}):
         if not job.ended and _is_stray(job, step):
             step.cloud.vertex.cancel_job(job.name)
 
@@ -76,7 +76,9 @@ def _is_stray(job: Job, step: Step) -> bool:
     if not attempt.isdigit() or not is_run(run):
         return False  # whoever made it and gave it our label, no run of ours did
     record = step.ledger.find(run_key(run, f"job-{attempt}"))
-    return record is not None and record.data["job"] != job.name
+    if record is None:
+        return step.ledger.find(run_key(run, "end")) is not None  # nobody will record it any more
+    return bool(record.data["job"] != job.name)
 
 
 def _of_training(model: ModelName, run: RunId, window: int, step: Step) -> Iterator[Envelope]:

@@ -74,6 +74,9 @@ class MemoryVertex:
             "vertex.list_jobs", lambda: [job for job in self._jobs.values() if labels.items() <= job.labels.items()]
         )
 
+    def live_jobs(self, labels: Mapping[str, str]) -> list[Job]:
+        return [job for job in self.jobs(labels) if not job.ended]
+
     def create_job(self, order: JobOrder) -> Job:
         def created() -> Job:
             job = Job(f"projects/p/locations/l/customJobs/{self._number()}", "RUNNING", self.now(), order.labels)

@@ -230,6 +230,13 @@ def test_a_job_that_nobody_recorded_is_cancelled_once_another_is(cloud: MemoryCl
     assert (cloud.vertex.job(stray).state, cloud.vertex.job(kept).state) == ("CANCELLED", "RUNNING")
 
 
+def test_a_job_of_a_run_that_ended_without_recording_it_is_cancelled(cloud: MemoryCloud) -> None:
+    unrecorded = job(cloud)
+    record(cloud, "end", {"outcome": "failed"})
+    due(cloud)
+    assert cloud.vertex.job(unrecorded).state == "CANCELLED"
+
+
 def test_a_rejection_whose_end_was_lost_is_said_again(cloud: MemoryCloud) -> None:
     recorded_job(cloud, "SUCCEEDED")
     completed = event("evaluation-completed").payload

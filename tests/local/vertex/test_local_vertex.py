@@ -122,8 +122,11 @@ def test_jobs_are_found_by_label_and_cancelled(vertex: CloudVertex) -> None:
     vertex.create_job(order("never", run="digits-000001"))
     mine = vertex.create_job(order("never", run="digits-000002"))
     assert [job.name for job in vertex.jobs({"serin-run": "digits-000002"})] == [mine.name]
+    assert [job.name for job in vertex.live_jobs({"serin-run": "digits-000002"})] == [mine.name]
     vertex.cancel_job(mine.name)
     assert until(lambda: (now := vertex.job(mine.name)).ended and now).state == "CANCELLED"
+    assert vertex.live_jobs({"serin-run": "digits-000002"}) == []
+    assert [job.name for job in vertex.jobs({"serin-run": "digits-000002"})] == [mine.name]
 
 
 def test_a_job_beyond_its_timeout_fails(vertex: CloudVertex) -> None:
