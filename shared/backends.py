@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from shared.errors import BadInput
-from shared.ids import RunId
+from shared.ids import RunId, run_parts
 from shared.jobs import TrainingBackend
+from shared.ledger import window_key
 from shared.serving import ServingBackend
 from shared.settings import ServingSettings, settings_of
 from shared.step import Step
@@ -18,9 +19,10 @@ def serving(run: RunId, step: Step) -> ServingBackend:
 
 
 def moved_from(runs: Iterable[RunId], now: RunId, step: Step) -> RunId | None:
-    """The first of these runs that is not served where another is; None if all are."""
+    """The first of these runs that is not served where another is; None if all are, as far as is known."""
     here = settings_of(step.ledger, now).serving.backend
-    return next((run for run in runs if settings_of(step.ledger, run).serving.backend != here), None)
+    known = (run for run in runs if step.ledger.find(window_key(*run_parts(run))) is not None)
+    return next((run for run in known if settings_of(step.ledger, run).serving.backend != here), None)
 
 
 def training(run: RunId, step: Step) -> TrainingBackend:

@@ -69,8 +69,8 @@ def _of_other_backend(rollout: Rollout, step: Step) -> Iterator[Envelope]:
     """What those have left elsewhere that came before a first model: once one is live, the backend stays the same."""
     if rollout.base is not None or rollout.number == 1:
         return
-    before = [step.ledger.require(rollout_key(rollout.model, each, "opened")) for each in range(1, rollout.number)]
-    run = moved_from([RunId(opened.data["run"]) for opened in before], rollout.candidate.run, step)
+    before = [step.ledger.find(rollout_key(rollout.model, each, "opened")) for each in range(1, rollout.number)]
+    run = moved_from([RunId(opened.data["run"]) for opened in before if opened], rollout.candidate.run, step)
     endpoint = serving(run, step).endpoint(production_endpoint(rollout.model)) if run else None
     for target in sorted(filter(str.isdigit, endpoint.deployed)) if run and endpoint else ():
         event = RetirementDue(model=rollout.model, run=run, what="base", target=target)
