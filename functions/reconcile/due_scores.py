@@ -1,4 +1,4 @@
-"""Files that are being scored: the file is announced once more when its job has ended, or when nobody went on.
+"""Files that are being scored: the file is announced once more when its job has ended, or when nobody went on or told.
 
 Only the last two days' beginnings are listed, as no job is left to run for longer than one; what is older and has no
 end is found by the sweep for uploads.
@@ -14,6 +14,7 @@ from shared.ledger import Record, score_key, scoring_prefix
 from shared.step import Step
 
 _PATIENCE = timedelta(seconds=600)  # within it, whoever reads the file may still be at it, or be delivered again
+_LETTER = timedelta(hours=3)  # within it, whoever has ended the file's scoring may have been given up
 _OLDEST = timedelta(hours=24)  # of a job; score_batch cancels what is older
 
 
@@ -29,8 +30,8 @@ def of_scores(step: Step) -> None:
 
 def _is_due(begun: Record, step: Step) -> bool:
     model, upload = ModelName(begun.data["model"]), begun.data["upload"]
-    if step.ledger.find(score_key(model, upload, "end")) is not None:
-        return False
+    if (end := step.ledger.find(score_key(model, upload, "end"))) is not None:
+        return step.cloud.now() - end.at < _LETTER and bool(step.until_heard(end))
     made = step.ledger.find(score_key(model, upload, "job"))
     if made is None:
         return step.cloud.now() - begun.at > _PATIENCE

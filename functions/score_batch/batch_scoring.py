@@ -14,7 +14,7 @@ from typing import Any
 
 from score_here import answers_of, fits
 from score_instances import Splitting, features_of
-from score_job import job_of
+from score_job import cancel_strays, job_of
 from score_parts import Parts, lines_below
 from score_results import Matching, bad_line
 
@@ -66,6 +66,11 @@ class _File:
         last = self.object.name.rsplit("/", 1)[-1]
         return not (self.object.name.endswith(_SKIPPED_SUFFIXES) or last.startswith(_SKIPPED_BEGINNINGS))
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """Those of its job."""
+        return {"managed-by": "serin", "serin-model": self.model, "serin-score": self.id}
+
     def key(self, name: str) -> str:
         return score_key(self.model, self.id, name)
 
@@ -74,6 +79,8 @@ def score(arrived: ObjectFinalized, step: Step) -> Events:
     """Carries the scoring of a file as far as it can go now; its one end tells people."""
     file = _File(_model(arrived.name), arrived)
     end = step.ledger.find(file.key("end"))
+    if end is not None and (end.data.get("job") or end.data["outcome"] == "not scored"):
+        cancel_strays(step.ledger.find(file.key("job")), file.labels, step)
     if end is None:
         end = _go_on(file, step) if file.is_rows else step.ledger.once(file.key("end"), lambda: _skipped(file))
     return end.events if end is not None else ()
@@ -162,7 +169,7 @@ def _order(file: _File, opened: Record, prepared: Record, step: Step) -> BatchOr
     bucket = f"gs://{step.cloud.artefacts.bucket}"
     return BatchOrder(
         display_name=f"serin-{file.model}-{file.id}",
-        labels={"managed-by": "serin", "serin-model": file.model, "serin-score": file.id},
+        labels=file.labels,
         version=opened.data["version"],
         inputs=[f"{bucket}/{key}" for key in prepared.data["instances"]],
         output=f"{bucket}/{file.place}job",

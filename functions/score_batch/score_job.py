@@ -1,9 +1,10 @@
 """One recorded batch prediction job per file, although creating one can be neither made idempotent nor fenced.
 
 claim ─► list by label ─► adopt the oldest or create ─► record ─► another's? cancel mine
-                                                           └ stood already: cancel whatever else runs
+                                                           └ stood already, or the end: cancel whatever else runs
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from shared.errors import BadInput, Refused
@@ -26,7 +27,7 @@ def job_of(model: ModelName, upload: str, order: BatchOrder, step: Step) -> Job:
     recorded = standing or _made(key, order, step)
     try:
         if standing is not None:
-            _cancel_strays(standing, order, step)
+            cancel_strays(standing, order.labels, step)
         job = step.cloud.vertex.batch_job(recorded.data["job"])
         if not job.ended and step.cloud.now() - job.created > MAX_AGE:
             step.cloud.vertex.cancel_batch_job(job.name)
@@ -49,10 +50,10 @@ def _made(key: str, order: BatchOrder, step: Step) -> Record:
     return recorded
 
 
-def _cancel_strays(recorded: Record, order: BatchOrder, step: Step) -> None:
-    """Who slept before creating a job, and died before recording it, comes again and finds another's on record."""
-    for job in step.cloud.vertex.batch_jobs(order.labels):
-        if not job.ended and job.name != recorded.data["job"]:
+def cancel_strays(recorded: Record | None, labels: Mapping[str, str], step: Step) -> None:
+    """Who slept before creating a job, and died before recording it, comes again and finds another's, or the end."""
+    for job in step.cloud.vertex.batch_jobs(labels):
+        if not job.ended and (recorded is None or job.name != recorded.data["job"]):
             step.cloud.vertex.cancel_batch_job(job.name)
 
 

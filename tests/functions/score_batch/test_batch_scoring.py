@@ -286,8 +286,43 @@ def test_a_tick_is_silent_while_the_job_runs_and_once_all_is_over(cloud: MemoryC
     answer(cloud, labelled(1), labelled(3), labelled(6))
     assert announced() == 1
     wake(cloud)
+    assert announced() == 1
+    told(cloud)
     assert announced() == 0
     assert MODEL in keys(cloud, "scores/")[0]
+
+
+def told(cloud: MemoryCloud) -> None:
+    """A tick that announces what nobody has heard of, until whoever tells people has taken it in."""
+    assert tick(cloud) == 200
+    settle(cloud, lambda function: function in ("score_batch", "notify"))
+
+
+def test_an_end_whose_delivery_was_given_up_is_said_once_more(cloud: MemoryCloud) -> None:
+    drop(cloud, "score/digits/march.csv", CSV)
+    only_scoring(cloud)
+    wake(cloud)  # with the sweep of this hour
+    answer(cloud, labelled(1), labelled(3), labelled(6))
+    assert tick(cloud) == 200
+    cloud.door.before["pubsub.publish"] = Transient("pubsub.publish", "a test")
+    only_scoring(cloud)
+    assert (len(scores(cloud, "end")), notices(cloud)) == (1, [])
+    told(cloud)
+    assert [notice.title for notice in notices(cloud)] == ["digits: 3 of 6 rows of 'march.csv' are scored"]
+
+
+def test_a_job_that_comes_after_the_files_end_is_cancelled_by_whoever_comes_again(cloud: MemoryCloud) -> None:
+    drop(cloud, "score/digits/march.csv", CSV)
+    ((_, message),) = cloud.bus.messages
+    only_scoring(cloud)
+    answer(cloud, labelled(1), labelled(3), labelled(6))
+    wake(cloud)
+    assert len(scores(cloud, "end")) == 1
+    late = cloud.vertex.create_batch_job(cloud.vertex.batches[0])
+    cloud.bus.messages.append((DATA_UPLOADED, message))
+    only_scoring(cloud)
+    states = [job.state for job in cloud.vertex.batch_jobs({})]
+    assert (states, cloud.vertex.batch_job(late.name).state) == (["SUCCEEDED", "CANCELLED"], "CANCELLED")
 
 
 def test_people_are_told_where_every_file_stands(cloud: MemoryCloud) -> None:
