@@ -6,6 +6,7 @@ nobody's. So one list, `traffic`, holds both what is deployed and how the traffi
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from shared.serving import Endpoint
 
 ALL = 100
 _TAG = "d"
+_OURS = re.compile(rf"{_TAG}(\d+)")  # a person may have put a tag of his own on a revision
 _MAX_SERVICE_NAME = 40  # so that a tag, the name and what Google adds stay within a label of the DNS
 _VERSION = "serin.dev/version-"
 
@@ -88,5 +90,6 @@ def instances_kept(shares: Mapping[str, int]) -> int:
 
 
 def _shares(entries: Iterable[Any]) -> dict[str, int]:
-    tagged = [(entry.tag.removeprefix(_TAG), entry.percent) for entry in entries if entry.tag.startswith(_TAG)]
+    found = [(_OURS.fullmatch(entry.tag), entry.percent) for entry in entries]
+    tagged = [(tag[1], share) for tag, share in found if tag]
     return {each: sum(share for tag, share in tagged if tag == each) for each, _ in tagged}

@@ -232,6 +232,17 @@ def test_on_staging_the_traffic_goes_to_the_one_that_stays(cloud: MemoryCloud) -
     assert (dict(staging(cloud).split), set(staging(cloud).deployed)) == ({"2": 100}, {"2"})
 
 
+def test_a_tag_of_somebodys_own_is_no_deployed_model(cloud: MemoryCloud) -> None:
+    """A person has put `debug` on the revision that answers, to look at it by itself."""
+    (service,) = cloud.services.services.values()
+    tagged = {"tag": "debug", "revision": service.traffic_statuses[0].revision}
+    for entries in (service.traffic, service.traffic_statuses):
+        entries.append(tagged)
+    assert (set(now(cloud).deployed), now(cloud).failed) == ({BASE.id, CANDIDATE.id}, frozenset())
+    assert shift(cloud) == 200
+    assert dict(now(cloud).split) == {CANDIDATE.id: 5, BASE.id: 95}
+
+
 def test_the_last_on_staging_goes_with_its_service(cloud: MemoryCloud) -> None:
     cloud.run_services.deploy(STAGING, "2", CANDIDATE.version, Machine(""), {"0": 100})
     assert retire(cloud, what="staging", target="2") == 200
