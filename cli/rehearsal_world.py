@@ -17,8 +17,8 @@ from shared.store import Entry, Store
 
 QUESTIONS = frozenset(
     {
-        "address", "batch_job", "batch_jobs", "endpoint", "job", "job_log", "jobs", "operation", "predict", "recipe",
-        "versions",
+        "address", "batch_job", "batch_jobs", "endpoint", "job", "job_log", "jobs", "live_jobs", "operation", "predict",
+        "recipe", "versions",
     }
 )  # fmt: skip
 """What a service is asked and changes nothing."""
