@@ -76,7 +76,7 @@ class Chaos:
         self._due = {self._kill: harm.kill_seconds, self._refuse: harm.refusal_seconds, self._measure: MEMORY_SECONDS}
         self._next = {act: self._begun + seconds for act, seconds in self._due.items() if seconds}
         self._died: dict[str, float] = {}
-        self._first: set[str] = set()
+        self._ordered: dict[str, float] = {}
         self._done = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chaos")
@@ -103,7 +103,7 @@ class Chaos:
         for point in self._points.look():
             self._died[point.function] = now
             if self._points.order_first(point.function):
-                self._first.add(point.function)
+                self._ordered[point.function] = now
         self._order(now)
         for act, at in list(self._next.items()):
             if now >= at:
@@ -119,9 +119,10 @@ class Chaos:
         """For each function that has lived for a while: its next death, where nobody has died yet or anywhere."""
         for function in sorted({point.function for point in self._points.passed}):
             lived = now - self._died.get(function, self._begun)
-            # Who lived on has done already what a process does once: that order would stand for ever.
-            if lived >= self._harm.point_seconds and (function in self._first or not self._points.is_ordered(function)):
-                self._first.discard(function)
+            stands = now - self._ordered.get(function, self._begun)
+            # An order that nobody has taken for a while is for a point that is seldom passed: another takes its place.
+            if min(lived, stands) >= self._harm.point_seconds:
+                self._ordered[function] = now
                 # Half of the orders spare the reads, which come first and would take all the deaths at first.
                 wanted = [self._chance.choice(self._points.of(function))]
                 self._points.order(function, wanted, at_reads=self._chance.random() < 0.5)
