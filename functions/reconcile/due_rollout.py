@@ -60,9 +60,8 @@ def _run_is_open(rollout: Rollout, step: Step) -> bool:
 def _of_earlier(rollout: Rollout, deployed: set[str], step: Step) -> Iterator[Envelope]:
     """What an earlier rollout has left deployed, of which this one knows nothing."""
     arms = {arm.id for arm in (rollout.candidate, rollout.base) if arm is not None}
-    for target in sorted(each for each in deployed - arms if each.isdigit() and int(each) < rollout.number):
-        event = RetirementDue(model=rollout.model, run=rollout.candidate.run, what="base", target=target)
-        yield step.ledger.envelope(event, f"{rollout.opened.key}/left/{target}")
+    earlier = {each for each in deployed - arms if each.isdigit() and int(each) < rollout.number}
+    yield from _left(rollout, rollout.candidate.run, earlier, step)
 
 
 def _of_other_backend(rollout: Rollout, step: Step) -> Iterator[Envelope]:
@@ -71,8 +70,15 @@ def _of_other_backend(rollout: Rollout, step: Step) -> Iterator[Envelope]:
         return
     before = [step.ledger.find(rollout_key(rollout.model, each, "opened")) for each in range(1, rollout.number)]
     run = moved_from([RunId(opened.data["run"]) for opened in before if opened], rollout.candidate.run, step)
-    endpoint = serving(run, step).endpoint(production_endpoint(rollout.model)) if run else None
-    for target in sorted(filter(str.isdigit, endpoint.deployed)) if run and endpoint else ():
+    if run is None:
+        return
+    endpoint = serving(run, step).endpoint(production_endpoint(rollout.model))
+    yield from _left(rollout, run, set(filter(str.isdigit, endpoint.deployed)) if endpoint else set(), step)
+
+
+def _left(rollout: Rollout, run: RunId, targets: set[str], step: Step) -> Iterator[Envelope]:
+    """What this rollout finds deployed and does not need, retired on the backend of the run."""
+    for target in sorted(targets):
         event = RetirementDue(model=rollout.model, run=run, what="base", target=target)
         yield step.ledger.envelope(event, f"{rollout.opened.key}/left/{target}")
 

@@ -141,9 +141,6 @@ class Points:
         draft.write_text("\n".join(f"{point.when} {point.effect}" for point in spared))
         draft.rename(self.folder / "orders" / function)
 
-    def is_ordered(self, function: str) -> bool:
-        return (self.folder / "orders" / function).exists()
-
     def done(self, without: str) -> int:
         """How many effects all functions but one have done."""
         return sum(times for point, times in self.passed.items() if point.when == "after" and point.function != without)

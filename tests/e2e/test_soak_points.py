@@ -69,7 +69,6 @@ def test_an_order_is_good_for_one_death_whoever_takes_it(tmp_path: Path) -> None
     known = points(tmp_path)
     known.order("check_rows", [])
     assert [died(door(known)), died(door(known))] == [["died"], ["done"]]
-    assert not known.is_ordered("check_rows")
 
 
 def test_an_order_is_for_one_function(tmp_path: Path) -> None:
